@@ -1,0 +1,63 @@
+//! The backend for every processor, on curve25519-dalek.
+//!
+//! dalek itself picks vector instructions for one multiplication where the processor has them. What is batched here is
+//! the encoding: for points `Q = (k/2)*P` it computes the encodings of `2*Q = k*P` together, with one field inversion
+//! for the whole batch, where the plain encoding takes an inverse square root a point.
+
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use zeroize::Zeroizing;
+
+use super::Backend;
+use crate::error::PointError;
+use crate::hash::UNIFORM_BYTES;
+use crate::scalar::Scalar;
+
+/// Canonical encoding of the identity (RFC 9496, appendix A.1).
+const IDENTITY: [u8; 32] = [0; 32];
+
+/// The portable backend.
+pub(crate) struct Portable;
+
+impl Backend for Portable {
+    const NAME: &'static str = "portable";
+
+    type Point = RistrettoPoint;
+
+    fn map_to_group(uniform: &[[u8; UNIFORM_BYTES]]) -> Vec<RistrettoPoint> {
+        uniform.iter().map(RistrettoPoint::from_uniform_bytes).collect()
+    }
+
+    fn decode(encodings: &[[u8; 32]]) -> Result<Vec<RistrettoPoint>, PointError> {
+        let mut points = Vec::with_capacity(encodings.len());
+        for (index, encoding) in encodings.iter().enumerate() {
+            if *encoding == IDENTITY {
+                return Err(PointError::Identity { index });
+            }
+            let point = CompressedRistretto(*encoding).decompress();
+            points.push(point.ok_or(PointError::NotCanonical { index })?);
+        }
+        Ok(points)
+    }
+
+    fn mul(k: &Scalar, points: &[RistrettoPoint]) -> Vec<RistrettoPoint> {
+        points.iter().map(|point| point * k.as_dalek()).collect()
+    }
+
+    fn encode(points: &[RistrettoPoint]) -> Vec<[u8; 32]> {
+        points.iter().map(|point| point.compress().to_bytes()).collect()
+    }
+
+    fn mul_encode(k: &Scalar, points: &[RistrettoPoint], out: &mut [[u8; 32]]) {
+        debug_assert_eq!(points.len(), out.len());
+        let halves = Zeroizing::new(Self::mul(&k.half(), points));
+        let encodings = RistrettoPoint::double_and_compress_batch(halves.iter());
+        for (out, encoding) in out.iter_mut().zip(encodings) {
+            *out = encoding.to_bytes();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    super::super::conformance::suite!(super::Portable);
+}
