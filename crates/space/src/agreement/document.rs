@@ -1,0 +1,468 @@
+//! The shape of `space.yaml`, field by field, and its JSON schema. What a value means and whether the values fit together is
+//! not decided here ([`super::contract`]).
+//!
+//! Values are parsed where they stand, so that an error has a line; it names the rule and never the value, because any file
+//! at all may be given as a space file.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
+
+use datafuse_core::{
+    id::{DatasetId, KindName, ParticipantId, SpaceId},
+    name::PublicName,
+    normalize::{Profile, region_is_known},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+use super::Role;
+use crate::location::{Location, LocationProblem, QueuePlace};
+
+/// What stands between fact and remedy where both travel through serde as one text.
+pub(super) const REMEDY: char = '\n';
+
+/// The agreement of a collaboration space: who takes part, what is matched on, where things lie, what may come out.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "DataFuse collaboration space")]
+pub(super) struct Document {
+    /// The version of this format.
+    pub(super) api_version: ApiVersion,
+    /// What this file describes.
+    pub(super) kind: DocumentKind,
+    /// The readable name of the space.
+    pub(super) id: Text<SpaceId>,
+    /// 32 random bytes in hex, drawn when the space is made.
+    pub(super) nonce: Text<Nonce>,
+    /// The public name of the workload.
+    pub(super) workload: Text<PublicName>,
+    /// Names that the workload had before, the founding one first.
+    #[serde(default)]
+    pub(super) workload_former: Vec<Text<PublicName>>,
+    /// The data holders that keep one share each of the matching key, in a fixed order; at least two.
+    #[schemars(length(min = 2))]
+    pub(super) stewards: Vec<Text<ParticipantId>>,
+    /// What is matched on, by name.
+    #[schemars(extend("minProperties" = 1))]
+    pub(super) identifiers: BTreeMap<Text<KindName>, Identifier>,
+    /// Who takes part, by name.
+    #[schemars(extend("minProperties" = 2))]
+    pub(super) participants: BTreeMap<Text<ParticipantId>, Participant>,
+    /// Where enrolment messages travel: a folder.
+    #[serde(default = "mailbox")]
+    #[schemars(extend("default" = "mailbox"))]
+    pub(super) mailbox: Text<Location>,
+    /// Where events wait: a folder, or the address of a Redis server (`redis://`, `rediss://`).
+    #[serde(default = "queue")]
+    #[schemars(extend("default" = "queue"))]
+    pub(super) queue: Text<QueuePlace>,
+    /// The workload's own folder.
+    #[serde(default = "state")]
+    #[schemars(extend("default" = "state"))]
+    pub(super) state: Text<FolderPath>,
+    /// The folder in which reports are written.
+    #[serde(default = "outputs")]
+    #[schemars(extend("default" = "outputs"))]
+    pub(super) outputs: Text<FolderPath>,
+    /// What may come out.
+    #[serde(default)]
+    pub(super) policy: Policy,
+}
+
+/// The version of the format of a space file.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) enum ApiVersion {
+    #[serde(rename = "datafuse/v1")]
+    V1,
+}
+
+/// What a file in this format describes.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) enum DocumentKind {
+    CollaborationSpace,
+}
+
+/// An identifier kind: one column with its profile, or several columns that identify together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identifier {
+    pub(super) profile: Option<Text<Profile>>,
+    pub(super) default_region: Option<Text<Region>>,
+    pub(super) columns: Option<Vec<Column>>,
+}
+
+/// One of several columns that identify together.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Column {
+    /// The column's name within the identifier.
+    pub(super) name: Text<ColumnName>,
+    /// How its values are normalised.
+    pub(super) profile: Text<Profile>,
+    /// The region that national phone numbers belong to (ISO 3166-1 alpha-2).
+    pub(super) default_region: Option<Text<Region>>,
+}
+
+/// A participant of the space.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Participant {
+    /// What it does: bring data (holder), receive the report (user), or both.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub(super) roles: Vec<Role>,
+    /// Its public name; every holder has one.
+    pub(super) name: Option<Text<PublicName>>,
+    /// Names that it had before, the founding one first.
+    #[serde(default)]
+    pub(super) former: Vec<Text<PublicName>>,
+    /// The datasets that it brings, by name.
+    #[serde(default)]
+    pub(super) datasets: BTreeMap<Text<DatasetId>, Dataset>,
+    /// The age recipient to which its reports are encrypted.
+    pub(super) recipient: Option<Text<Recipient>>,
+    /// What this participant asks of what may come out; of all policies the strictest wins.
+    #[serde(default)]
+    pub(super) policy: ParticipantPolicy,
+}
+
+/// A protected dataset.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Dataset {
+    /// Where the protected file lies: a path or an http(s) address.
+    pub(super) location: Text<Location>,
+}
+
+/// What may come out.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    /// The smallest count of distinct identifiers that a report shows.
+    #[schemars(range(min = 1), extend("default" = 1))]
+    pub(super) min_count: Option<u64>,
+}
+
+/// What one participant asks of what may come out.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ParticipantPolicy {
+    /// The smallest count of distinct identifiers that a report may show.
+    #[schemars(range(min = 1))]
+    pub(super) min_count: Option<u64>,
+}
+
+/// Makes the JSON schema (draft 2020-12) of `space.yaml`.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Document).to_value()
+}
+
+impl JsonSchema for Identifier {
+    fn schema_name() -> Cow<'static, str> {
+        "Identifier".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let profile = generator.subschema_for::<Text<Profile>>();
+        let region = generator.subschema_for::<Text<Region>>();
+        let column = generator.subschema_for::<Column>();
+        json_schema!({
+            "description": "An identifier kind: one column with its profile, or several columns that identify together.",
+            "oneOf": [
+                {
+                    "type": "object",
+                    "properties": { "profile": profile, "default_region": region },
+                    "required": ["profile"],
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "properties": { "columns": { "type": "array", "items": column, "minItems": 1 } },
+                    "required": ["columns"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
+}
+
+/// A value that is written as one text and parsed where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Text<T>(pub(super) T);
+
+/// What a [`Text`] may hold.
+pub(super) trait Textual: Sized {
+    /// The name of its schema.
+    const NAME: &'static str;
+    /// What is expected, in a few words.
+    const EXPECTED: &'static str;
+
+    /// Parses the text. The refusal is a fact and, after [`REMEDY`], what to do; it never holds the text.
+    fn read(text: &str) -> Result<Self, String>;
+
+    /// What its schema says beside the description.
+    fn rule() -> Schema;
+}
+
+impl<'de, T: Textual> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+
+        impl<T: Textual> de::Visitor<'_> for Visitor<T> {
+            type Value = Text<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(T::EXPECTED)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<T>, E> {
+                T::read(text).map(Text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Visitor(std::marker::PhantomData))
+    }
+}
+
+impl<T: Textual> JsonSchema for Text<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::NAME.into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let mut schema = T::rule();
+        schema.insert("type".into(), "string".into());
+        schema.insert("description".into(), T::EXPECTED.into());
+        schema
+    }
+}
+
+const ID_PATTERN: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
+
+macro_rules! textual_id {
+    ($type:ident, $expected:literal) => {
+        impl Textual for $type {
+            const NAME: &'static str = stringify!($type);
+            const EXPECTED: &'static str = $expected;
+
+            fn read(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|error| refusal(&error))
+            }
+
+            fn rule() -> Schema {
+                json_schema!({ "pattern": ID_PATTERN })
+            }
+        }
+    };
+}
+
+textual_id!(SpaceId, "the readable name of a space");
+textual_id!(ParticipantId, "the name of a participant");
+textual_id!(DatasetId, "the name of a dataset");
+textual_id!(KindName, "the name of an identifier kind");
+
+impl Textual for PublicName {
+    const NAME: &'static str = "PublicName";
+    const EXPECTED: &'static str = "a public name, dfpub1...";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| refusal(&error))
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "pattern": "^dfpub1[02-9ac-hj-np-z]+$" })
+    }
+}
+
+impl Textual for Profile {
+    const NAME: &'static str = "Profile";
+    const EXPECTED: &'static str = "a normalisation profile";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::ALL.iter().find(|profile| profile.as_str() == text).copied().ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|profile| profile.as_str()).collect();
+            format!("not a normalisation profile{REMEDY}choose one of {}", known.join(", "))
+        })
+    }
+
+    fn rule() -> Schema {
+        let known: Vec<_> = Self::ALL.iter().map(|profile| profile.as_str()).collect();
+        json_schema!({ "enum": known })
+    }
+}
+
+impl Textual for Location {
+    const NAME: &'static str = "Location";
+    const EXPECTED: &'static str = "a path, relative to the folder of this file, or an http(s) address";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|problem| place_refusal(&problem))
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "minLength": 1 })
+    }
+}
+
+impl Textual for QueuePlace {
+    const NAME: &'static str = "QueuePlace";
+    const EXPECTED: &'static str = "a folder, or the address of a Redis server";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|problem| place_refusal(&problem))
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "minLength": 1 })
+    }
+}
+
+/// A folder that can only be one.
+#[derive(Clone, Debug)]
+pub(super) struct FolderPath(pub(super) PathBuf);
+
+impl Textual for FolderPath {
+    const NAME: &'static str = "FolderPath";
+    const EXPECTED: &'static str = "a folder, relative to that of this file";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match Location::from_str(text) {
+            Ok(Location::Path(path)) => Ok(Self(path)),
+            Ok(Location::Url(_)) | Err(LocationProblem::UnknownScheme { .. }) => {
+                Err(format!("this place cannot be an address{REMEDY}give a folder"))
+            }
+            Err(problem) => Err(place_refusal(&problem)),
+        }
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "minLength": 1 })
+    }
+}
+
+/// The 32 random bytes of a space.
+#[derive(Clone, Debug)]
+pub(super) struct Nonce(pub(super) [u8; 32]);
+
+impl Textual for Nonce {
+    const NAME: &'static str = "Nonce";
+    const EXPECTED: &'static str = "32 bytes in hex (64 digits)";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| {
+            format!(
+                "the nonce is not 64 hex digits{REMEDY}copy space.yaml again from who made it; \
+                 for a new space let `datafuse space init` draw one"
+            )
+        })?;
+        Ok(Self(bytes))
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "pattern": "^[0-9a-fA-F]{64}$" })
+    }
+}
+
+/// The code of a region.
+#[derive(Clone, Debug)]
+pub(super) struct Region(pub(super) String);
+
+impl Textual for Region {
+    const NAME: &'static str = "Region";
+    const EXPECTED: &'static str = "an ISO 3166-1 alpha-2 code: two capital letters, such as BE";
+
+    fn read(text: &str) -> Result<Self, String> {
+        if region_is_known(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!("not the code of a region{REMEDY}write two capital letters (ISO 3166-1), such as BE"))
+        }
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "pattern": "^[A-Z]{2}$" })
+    }
+}
+
+/// The name of a column within an identifier kind.
+#[derive(Clone, Debug)]
+pub(super) struct ColumnName(pub(super) String);
+
+impl Textual for ColumnName {
+    const NAME: &'static str = "ColumnName";
+    const EXPECTED: &'static str = "the name of a column within the identifier";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let form = text.parse::<DatasetId>();
+        form.map(|_| Self(text.to_owned())).map_err(|_| {
+            format!(
+                "not a valid column name{REMEDY}use lower-case letters, digits, '-', '_' and '.', beginning with a letter \
+                 or digit; a file may name its columns otherwise, --identifier says which is which"
+            )
+        })
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "pattern": ID_PATTERN })
+    }
+}
+
+/// To whom reports are encrypted.
+#[derive(Clone, Debug)]
+pub(super) struct Recipient(pub(super) String);
+
+impl Textual for Recipient {
+    const NAME: &'static str = "Recipient";
+    const EXPECTED: &'static str = "an age recipient, age1...";
+
+    fn read(text: &str) -> Result<Self, String> {
+        use bech32::{Bech32, primitives::decode::CheckedHrpstring};
+        match CheckedHrpstring::new::<Bech32>(text) {
+            Ok(checked) if checked.hrp().as_str() == "age" && checked.byte_iter().len() == 32 => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(format!(
+                "not an age recipient{REMEDY}give the age1... text that `age-keygen` prints as the public key"
+            )),
+        }
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "pattern": "^age1[02-9ac-hj-np-z]+$" })
+    }
+}
+
+fn refusal(error: &datafuse_core::Error) -> String {
+    // The core's own sentence about an id quotes it.
+    let fact = match error {
+        datafuse_core::Error::InvalidId { what, .. } => format!("not a valid {what}"),
+        other => other.to_string(),
+    };
+    match error {
+        datafuse_core::Error::InvalidId { rule, .. } => format!("{fact}{REMEDY}use {rule}"),
+        other => match other.remedy() {
+            Some(remedy) => format!("{fact}{REMEDY}{remedy}"),
+            None => fact,
+        },
+    }
+}
+
+fn place_refusal(problem: &LocationProblem) -> String {
+    format!("{problem}{REMEDY}give a path relative to the folder of this file, or an address that can be used here")
+}
+
+fn mailbox() -> Text<Location> {
+    Text(Location::Path("mailbox".into()))
+}
+
+fn queue() -> Text<QueuePlace> {
+    Text(QueuePlace::Folder("queue".into()))
+}
+
+fn state() -> Text<FolderPath> {
+    Text(FolderPath("state".into()))
+}
+
+fn outputs() -> Text<FolderPath> {
+    Text(FolderPath("outputs".into()))
+}

@@ -1,0 +1,484 @@
+//! What is missing from an agreement, and what would go wrong: for `space check`.
+//!
+//! A [`Space`] that exists holds together already ([`Error::Contract`] lists what does not, as findings too). Here is what is
+//! unwise, what would surprise, and what is not there yet. Folders and files are looked at, no dataset is opened.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use datafuse_core::announcement::Announcement;
+
+use crate::{
+    agreement::Space,
+    error::Error,
+    layout::Layout,
+    location::{Location, QueuePlace, has_credentials, stays_within},
+    mailbox::{FolderMailbox, Mailbox},
+};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It does not work so.
+    Error,
+    /// It works, and may not do what is meant.
+    Warning,
+    /// Worth knowing; often only something not done yet.
+    Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The field of the space file, such as `participants.acme.name`.
+    pub place: String,
+    /// The fact.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl Finding {
+    pub(crate) fn error(place: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Severity::Error, place, message, remedy)
+    }
+
+    fn new(
+        severity: Severity,
+        place: impl Into<String>,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { severity, place: place.into(), message: message.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place.as_str() {
+            "" => f.write_str(&self.message),
+            place => write!(f, "{place}: {}", self.message),
+        }
+    }
+}
+
+/// Looks at a space file and everything it names. What makes it unreadable is a finding too; then there is no space.
+#[must_use]
+pub fn check_file(path: &Path) -> (Option<Space>, Vec<Finding>) {
+    match Space::read(path) {
+        Ok(space) => {
+            let findings = check(&space);
+            (Some(space), findings)
+        }
+        Err(Error::Contract { findings, .. }) => (None, findings),
+        Err(error) => {
+            let remedy = error.remedy().unwrap_or_default();
+            (None, vec![Finding::error("", error.to_string(), remedy)])
+        }
+    }
+}
+
+/// Looks at a space and everything it names, relative to its folder; what matters most comes first.
+#[must_use]
+pub fn check(space: &Space) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    identifiers(space, &mut findings);
+    people(space, &mut findings);
+    datasets(space, &mut findings);
+    places(space, &mut findings);
+    if space.min_count() == 1 {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "policy.min_count",
+            "every count is shown, however small: a count of 1 points at one person",
+            "set policy.min_count to 5 or more, unless the data is made up",
+        ));
+    }
+    findings.sort_by_key(|finding| finding.severity);
+    findings
+}
+
+fn identifiers(space: &Space, findings: &mut Vec<Finding>) {
+    for kind in space.kinds() {
+        for column in kind.columns() {
+            let place = match kind.columns().len() {
+                1 => format!("identifiers.{}", kind.name()),
+                _ => format!("identifiers.{}.{}", kind.name(), column.name),
+            };
+            match (column.profile.needs_region(), &column.default_region) {
+                (true, None) => findings.push(Finding::new(
+                    Severity::Warning,
+                    place,
+                    "there is no default_region: phone numbers without + and country code will be invalid",
+                    "add default_region, such as BE; or leave it if all holders write numbers with +",
+                )),
+                (false, Some(_)) => findings.push(Finding::new(
+                    Severity::Warning,
+                    place,
+                    format!("default_region means nothing to {}", column.profile.as_str()),
+                    "remove default_region before the first dataset is made: it enters the root",
+                )),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn people(space: &Space, findings: &mut Vec<Finding>) {
+    if space.users().next().is_none() {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "participants",
+            "no data user: nobody is named to receive the report",
+            "add a participant with roles: [user] (space init: --user NAME)",
+        ));
+    }
+    for (id, user) in space.users() {
+        if user.recipient.is_none() {
+            findings.push(Finding::new(
+                Severity::Note,
+                format!("participants.{id}.recipient"),
+                "there is none: whoever can read the outputs folder can read the report",
+                "add the user's age1... recipient, or keep the folder to the user",
+            ));
+        }
+    }
+}
+
+fn datasets(space: &Space, findings: &mut Vec<Finding>) {
+    for (id, holder) in space.holders() {
+        if holder.datasets.is_empty() {
+            findings.push(Finding::new(
+                Severity::Warning,
+                format!("participants.{id}.datasets"),
+                "this holder brings no dataset",
+                format!("add one, such as `customers: {{ location: datasets/{id}.parquet }}`"),
+            ));
+        }
+        for (dataset, location) in &holder.datasets {
+            let place = format!("participants.{id}.datasets.{dataset}.location");
+            match location {
+                Location::Url(url) => {
+                    findings.push(Finding::new(
+                        Severity::Note,
+                        place.clone(),
+                        "the workload fetches this address; protect cannot write there",
+                        "write with protect --out FILE and upload the file to that address",
+                    ));
+                    if url.scheme() == "http" {
+                        findings.push(Finding::new(
+                            Severity::Note,
+                            place,
+                            "the address is plain http: the file is encrypted and signed, but who fetches what when can be seen",
+                            "use https where you can",
+                        ));
+                    }
+                }
+                Location::Path(path) => {
+                    if !stays_within(path) {
+                        findings.push(Finding::new(
+                            Severity::Warning,
+                            place.clone(),
+                            format!(
+                                "'{}' lies outside the folder of the space file: protect would write there",
+                                path.display()
+                            ),
+                            "make sure that it is meant, or give a path within the folder",
+                        ));
+                    }
+                    dataset_file(&space.folder().join(path), place, id.as_str(), findings);
+                }
+            }
+        }
+    }
+}
+
+fn dataset_file(path: &Path, place: String, holder: &str, findings: &mut Vec<Finding>) {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => findings.push(Finding::error(
+            place,
+            format!("{} is not a file", path.display()),
+            "move it away, or give another location",
+        )),
+        Err(_) => findings.push(Finding::new(
+            Severity::Note,
+            place,
+            format!("there is no dataset at {} yet", path.display()),
+            format!("{holder} makes it: datafuse protect FILE --space space.yaml --party {holder} --key {holder}.key"),
+        )),
+    }
+}
+
+fn places(space: &Space, findings: &mut Vec<Finding>) {
+    let layout = Layout::new(space);
+    match &layout.mailbox {
+        Location::Path(path) => {
+            if folder("mailbox", path, findings) {
+                announcement(space, path, findings);
+            } else {
+                findings.push(not_opened());
+            }
+        }
+        Location::Url(_) => findings.push(Finding::error(
+            "mailbox",
+            "the mailbox cannot be an address",
+            "give a folder that all parties can reach",
+        )),
+    }
+    match &layout.queue {
+        QueuePlace::Folder(path) => {
+            folder("queue", path, findings);
+        }
+        QueuePlace::Redis(url) => {
+            if has_credentials(url) {
+                findings.push(Finding::new(
+                    Severity::Warning,
+                    "queue",
+                    "the address holds a user name or password, which everybody with this file can read",
+                    "remove it here and give the whole address to the workload with --redis or its environment",
+                ));
+            }
+            if url.scheme() == "redis" && !is_loopback(url) {
+                findings.push(Finding::new(
+                    Severity::Warning,
+                    "queue",
+                    "redis:// is not encrypted on its way",
+                    "use rediss:// (TLS) where the server is another machine",
+                ));
+            }
+        }
+    }
+    folder("state", &layout.state, findings);
+    folder("outputs", &layout.outputs, findings);
+}
+
+/// Looks at a folder; tells whether it is there.
+fn folder(field: &'static str, path: &Path, findings: &mut Vec<Finding>) -> bool {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            // Trying is the only sure way: mode bits know nothing of read-only mounts and access lists.
+            if tempfile::tempfile_in(path).is_err() {
+                findings.push(Finding::new(
+                    Severity::Warning,
+                    field,
+                    format!("{} cannot be written by this user", path.display()),
+                    "give its user access, or run the command as the party that uses it",
+                ));
+            }
+            true
+        }
+        Ok(_) => {
+            findings.push(Finding::error(
+                field,
+                format!("{} is not a folder", path.display()),
+                "move it away, or give another path",
+            ));
+            false
+        }
+        Err(_) => {
+            if let Some(file) = file_above(path) {
+                findings.push(Finding::error(
+                    field,
+                    format!("{} can never be a folder: {} is a file", path.display(), file.display()),
+                    "move that file away, or give another path",
+                ));
+            }
+            false
+        }
+    }
+}
+
+/// The nearest existing ancestor of a path, where that is no folder.
+fn file_above(path: &Path) -> Option<PathBuf> {
+    let existing = path.ancestors().skip(1).find(|ancestor| ancestor.exists())?;
+    (!existing.is_dir()).then(|| existing.to_owned())
+}
+
+fn announcement(space: &Space, mailbox: &Path, findings: &mut Vec<Finding>) {
+    let root = space.root();
+    let announced = FolderMailbox::open(mailbox).and_then(|mailbox| {
+        for name in mailbox.list()? {
+            // An oversized or vanished message is not this finding's matter.
+            if let Ok(Some(bytes)) = mailbox.read(&name)
+                && Announcement::verify(&bytes, &root, space.workload()).is_ok()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    });
+    if !matches!(announced, Ok(true)) {
+        findings.push(not_opened());
+    }
+}
+
+fn not_opened() -> Finding {
+    Finding::new(
+        Severity::Note,
+        "mailbox",
+        "no epoch is announced yet",
+        "the workload's operator opens one: datafuse run INITIALIZE --space space.yaml --key workload.key",
+    )
+}
+
+/// Whether an address names this machine. Hosts of `redis` addresses are not parsed as numbers by the URL standard.
+fn is_loopback(url: &url::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let number = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || number.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{agreement::example, testing};
+    use datafuse_core::id::Epoch;
+
+    fn with(from: &str, to: &str) -> Space {
+        let text = example::yaml();
+        assert!(text.contains(from), "{from}");
+        Space::parse(&text.replacen(from, to, 1)).unwrap()
+    }
+
+    /// The findings on a space that lies in a folder of its own.
+    fn findings(space: Space) -> (tempfile::TempDir, Vec<Finding>) {
+        let folder = tempfile::tempdir().unwrap();
+        let found = check(&space.in_folder(folder.path()));
+        (folder, found)
+    }
+
+    fn has(findings: &[Finding], severity: Severity, place: &str, words: &str) -> bool {
+        findings
+            .iter()
+            .any(|finding| finding.severity == severity && finding.place == place && finding.message.contains(words))
+    }
+
+    #[test]
+    fn a_fresh_space_has_no_errors_and_says_what_comes_next() {
+        let (_keep, found) = findings(example::space());
+        assert!(found.iter().all(|finding| finding.severity != Severity::Error), "{found:#?}");
+        assert!(has(&found, Severity::Warning, "policy.min_count", "small"));
+        assert!(has(&found, Severity::Note, "mailbox", "no epoch"));
+        assert!(has(&found, Severity::Note, "participants.acme.datasets.customers.location", "yet"));
+        assert!(found.iter().all(|finding| !finding.remedy.is_empty()));
+        assert!(found.is_sorted_by_key(|finding| finding.severity));
+    }
+
+    #[test]
+    fn what_is_unwise_is_found() {
+        use Severity::{Note, Warning};
+        let acme = "datasets/acme.parquet";
+        let cases = [
+            ("email-v1", "phone-e164-v1", Warning, "identifiers.email", "default_region"),
+            ("email-v1", "email-v1, default_region: BE", Warning, "identifiers.email", "means nothing"),
+            ("  insights:\n    roles: [user]\n", "", Warning, "participants", "no data user"),
+            (acme, "../acme.parquet", Warning, "participants.acme.datasets.customers.location", "outside"),
+            (acme, "/tmp/acme.parquet", Warning, "participants.acme.datasets.customers.location", "outside"),
+            (acme, "http://example.com/a", Note, "participants.acme.datasets.customers.location", "protect cannot"),
+            ("queue: queue", "queue: redis://:secret@example.com", Warning, "queue", "password"),
+            ("queue: queue", "queue: redis://example.com", Warning, "queue", "not encrypted"),
+            (
+                "    datasets:\n      customers: { location: datasets/acme.parquet }\n",
+                "",
+                Warning,
+                "participants.acme.datasets",
+                "no dataset",
+            ),
+        ];
+        for (from, to, severity, place, words) in cases {
+            let (_keep, found) = findings(with(from, to));
+            assert!(has(&found, severity, place, words), "{to}: {found:#?}");
+            let (_keep, found) = findings(example::space());
+            assert!(!has(&found, severity, place, words), "found without cause: {words}");
+        }
+        for queue in ["redis://localhost", "redis://127.0.0.1:6379", "redis://[::1]", "rediss://example.com"] {
+            let (_keep, found) = findings(with("queue: queue", &format!("queue: \"{queue}\"")));
+            assert!(!found.iter().any(|finding| finding.place == "queue"), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn a_strict_participant_silences_the_warning_about_small_counts() {
+        let (_keep, found) = findings(with("    roles: [user]", "    roles: [user]\n    policy: { min_count: 5 }"));
+        assert!(!found.iter().any(|finding| finding.place == "policy.min_count"));
+    }
+
+    #[test]
+    fn files_in_the_place_of_folders_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["mailbox", "state", "x"] {
+            std::fs::write(folder.path().join(file), b"").unwrap();
+        }
+        std::fs::create_dir_all(folder.path().join("datasets/acme.parquet")).unwrap();
+        let space = with("outputs: outputs", "outputs: x/outputs").in_folder(folder.path());
+        let found = check(&space);
+        for (place, words) in [
+            ("mailbox", "not a folder"),
+            ("state", "not a folder"),
+            ("outputs", "never be a folder"),
+            ("participants.acme.datasets.customers.location", "not a file"),
+        ] {
+            assert!(has(&found, Severity::Error, place, words), "{place}: {found:#?}");
+        }
+    }
+
+    #[test]
+    fn only_the_workloads_own_announcement_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = example::space().in_folder(folder.path());
+        let mailbox = FolderMailbox::open_or_create(folder.path().join("mailbox")).unwrap();
+        let announce = |seed: u64, root| {
+            let announcement =
+                Announcement { root, epoch: Epoch(1), serial: 1, dataset_key: [7; 32], message_key: [8; 32] };
+            let bytes = announcement.sign(testing::keys(seed).identity());
+            mailbox.put(&format!("a{seed}").parse().unwrap(), &bytes).unwrap();
+        };
+        mailbox.put(&"noise".parse().unwrap(), b"noise").unwrap();
+        announce(9, space.root());
+        assert!(has(&check(&space), Severity::Note, "mailbox", "no epoch"));
+        announce(1, space.root());
+        assert!(!has(&check(&space), Severity::Note, "mailbox", "no epoch"));
+    }
+
+    #[test]
+    fn looking_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        let _ = check(&example::space().in_folder(folder.path()));
+        assert_eq!(std::fs::read_dir(folder.path().join("state")).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_finding() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("space.yaml");
+        assert_eq!(check_file(&path).1.len(), 1);
+        std::fs::write(&path, "id: \"").unwrap();
+        let (space, found) = check_file(&path);
+        assert!(space.is_none());
+        assert!(found[0].message.contains("not YAML") && !found[0].remedy.is_empty(), "{found:?}");
+        std::fs::write(&path, example::yaml().replace("[acme, globex]", "[acme, nobody, insights]")).unwrap();
+        let (space, found) = check_file(&path);
+        assert!(space.is_none());
+        assert_eq!(found.len(), 2, "{found:#?}");
+        std::fs::write(&path, example::yaml()).unwrap();
+        assert!(check_file(&path).0.is_some());
+    }
+}

@@ -1,0 +1,279 @@
+//! What can go wrong with the agreement and its places. Paths, public names and ids may appear; no variant ever holds a key, a
+//! value of a file given by mistake, or the content of a message.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{check::Finding, mailbox::MessageName};
+
+pub use crate::agreement::Problem;
+
+/// The result of what this crate does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused an action on a file or folder.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file is not there.
+    #[error("there is no {what} at {}", path.display())]
+    NoFile {
+        /// Which file.
+        what: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A folder is not there, or is none.
+    #[error("there is no {what} folder at {}", path.display())]
+    NoFolder {
+        /// Which folder.
+        what: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A file is larger than such a file can be.
+    #[error("{} is larger than a {what} can be ({limit_bytes} bytes)", path.display())]
+    TooLarge {
+        /// What it should be.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The most it may hold.
+        limit_bytes: u64,
+    },
+    /// A file that should be text is none.
+    #[error("{} is not UTF-8 text", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text of a space file cannot be understood.
+    #[error("{}{}: {problem}", file.display(), place(*line, *column))]
+    Syntax {
+        /// The space file.
+        file: PathBuf,
+        /// Line, from 1; 0 where unknown.
+        line: u64,
+        /// Column, from 1; 0 where unknown.
+        column: u64,
+        /// What is wrong there.
+        problem: Problem,
+    },
+    /// A space file says things that do not fit together.
+    #[error("{}: {}{}", file.display(), first(findings), more(findings.len()))]
+    Contract {
+        /// The space file.
+        file: PathBuf,
+        /// All that is wrong, at least one.
+        findings: Vec<Finding>,
+    },
+    /// A secret key lies in a file that everybody reads.
+    #[error("{} holds a secret key, not (only) an agreement", file.display())]
+    SecretInSpaceFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A participant is not in the space.
+    #[error("the space has no participant '{name}' (it has: {})", known.join(", "))]
+    UnknownParticipant {
+        /// The name asked for.
+        name: String,
+        /// Some of those that are there.
+        known: Vec<String>,
+    },
+    /// A holder does not bring such a dataset.
+    #[error("'{holder}' brings no dataset '{dataset}' (it brings: {})", known.join(", "))]
+    UnknownDataset {
+        /// The holder.
+        holder: String,
+        /// The dataset asked for.
+        dataset: String,
+        /// Those that it brings.
+        known: Vec<String>,
+    },
+    /// A key file would be overwritten.
+    #[error("{} is there already; a key file is never overwritten", path.display())]
+    KeyFileExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others than its owner can read a key file.
+    #[error("{} can be read by others than its owner (mode {mode:03o})", path.display())]
+    KeyFileExposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file is no key file, or a damaged one.
+    #[error("{} is not a key file: {reason}", path.display())]
+    KeyFileDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, never its content.
+        reason: &'static str,
+    },
+    /// A key file of a form that this program does not know.
+    #[error("{} is a key file of version {found}; this program knows version {known}", path.display())]
+    KeyFileVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: u8,
+        /// The version known.
+        known: u8,
+    },
+    /// The keys in a key file are refused.
+    #[error("{}: {source}", path.display())]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: datafuse_core::Error,
+    },
+    /// What a party remembers cannot be understood.
+    #[error("{} is damaged{}", path.display(), place(*line, *column))]
+    MemoryDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1; 0 where unknown.
+        line: u64,
+        /// Column, from 1; 0 where unknown.
+        column: u64,
+    },
+    /// What a party remembers is of a form that this program does not know.
+    #[error("{} is of version {found}; this program knows version {known}", path.display())]
+    MemoryVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version found.
+        found: u64,
+        /// The version known.
+        known: u64,
+    },
+    /// The protocol refuses something: see its own error.
+    #[error(transparent)]
+    Protocol(#[from] datafuse_core::Error),
+    /// A text cannot name a message.
+    #[error("not a message name: it needs 1 to 128 of a-z, 0-9, '.', '_', '-', and no dot first or last")]
+    UnsafeMessageName,
+    /// A message is larger than messages can be.
+    #[error("message {name} is larger than {limit_bytes} bytes")]
+    MessageTooLarge {
+        /// The message.
+        name: MessageName,
+        /// The most it may hold.
+        limit_bytes: u64,
+    },
+    /// A place of a sort that cannot be used.
+    #[error("{field}: {scheme} addresses cannot be used here (known: {known})")]
+    UnsupportedPlace {
+        /// The field of the space file.
+        field: &'static str,
+        /// The scheme of the address.
+        scheme: String,
+        /// What can be used.
+        known: &'static str,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    NoRandomness(getrandom::Error),
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Says what to do about it, where there is something to do.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::Io { source, path, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    format!("give this user access to {}", path.display())
+                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "make room on that disk and run it again".into()
+                }
+                io::ErrorKind::NotFound => "check the path".into(),
+                _ => return None,
+            },
+            Self::NoFile { what: "space file", .. } => {
+                "give its path with --space, or make one with `datafuse space init`".into()
+            }
+            Self::NoFile { .. } => {
+                "give its path with --key, or make one with `datafuse keygen --out FILE`".into()
+            }
+            Self::NoFolder { path, .. } => {
+                format!("make the folder (mkdir -p {}), or correct the path in space.yaml", path.display())
+            }
+            Self::TooLarge { .. } | Self::NotText { .. } => "check that this is the file you mean".into(),
+            Self::Syntax { problem, .. } => return problem.remedy(),
+            Self::Contract { findings, .. } => {
+                return findings.first().map(|finding| match findings.len() {
+                    1 => finding.remedy.clone(),
+                    _ => format!("{}; `datafuse space check` lists all", finding.remedy),
+                });
+            }
+            Self::SecretInSpaceFile { .. } => {
+                "give the space file with --space and the key file with --key; if the key lies in a space file that others \
+                 have seen, make a new one with `datafuse keygen`"
+                    .into()
+            }
+            Self::UnknownParticipant { .. } => "give one of the space's participants with --party".into(),
+            Self::UnknownDataset { .. } => "name one of them with --dataset, or add it to space.yaml".into(),
+            Self::KeyFileExists { .. } => "choose another --out, or move the old key file away first".into(),
+            Self::KeyFileExposed { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::KeyFileDamaged { .. } => {
+                "check that --key names a key file; restore a damaged one from its backup".into()
+            }
+            Self::KeyFileVersion { .. } | Self::MemoryVersion { .. } => {
+                "use the version of datafuse that wrote it, or a newer one".into()
+            }
+            Self::Keys { source, .. } => return source.remedy(),
+            Self::MemoryDamaged { path, .. } => format!(
+                "restore {} from a backup; if there is none, remove it: names will be asked again, and protect must be told \
+                 the last version of each dataset",
+                path.display()
+            ),
+            Self::Protocol(source) => return source.remedy(),
+            Self::UnsafeMessageName => "use only names that a mailbox gave".into(),
+            Self::MessageTooLarge { name, .. } => format!("remove {name} from the mailbox: no message is that large"),
+            Self::UnsupportedPlace { known, .. } => format!("give {known}"),
+            Self::NoRandomness(_) => return None,
+        })
+    }
+}
+
+fn place(line: u64, column: u64) -> String {
+    match line {
+        0 => String::new(),
+        _ => format!(", line {line}, column {column}"),
+    }
+}
+
+fn first(findings: &[Finding]) -> String {
+    findings.first().map(ToString::to_string).unwrap_or_default()
+}
+
+fn more(findings: usize) -> String {
+    match findings {
+        0 | 1 => String::new(),
+        many => format!(" (and {} more)", many - 1),
+    }
+}

@@ -1,0 +1,37 @@
+#![forbid(unsafe_code)]
+//! The agreement of a collaboration space and its places.
+//!
+//! In: `space.yaml`, key files, what a party remembers, the mailbox. Out: a checked [`Space`], keys, messages as bytes, and
+//! the paths and addresses at which everything else lies.
+//!
+//! | module | noun |
+//! | --- | --- |
+//! | [`agreement`] | the space file, parsed and checked: participants, identifiers, places, policy |
+//! | [`check`] | what is missing from it, and what would go wrong |
+//! | [`location`] | a path or an address, as the space file gives it |
+//! | [`layout`] | where a space's things lie |
+//! | [`keyfile`] | one party's secret keys, in a file of its own |
+//! | [`memory`] | what a party remembers beside its key file: approved names, highest epoch and serial, dataset versions |
+//! | [`mailbox`] | how enrolment messages travel |
+//!
+//! This crate sees no row and no event, runs nothing, and opens no network connection.
+
+pub mod agreement;
+pub mod check;
+mod durable;
+pub mod error;
+pub mod keyfile;
+pub mod layout;
+pub mod location;
+pub mod mailbox;
+pub mod memory;
+#[cfg(test)]
+mod testing;
+
+pub use agreement::{Draft, Participant, Party, Role, Space};
+pub use check::{Finding, Severity};
+pub use error::{Error, Result};
+pub use layout::Layout;
+pub use location::{Location, QueuePlace};
+pub use mailbox::{FolderMailbox, Mailbox, MessageName};
+pub use memory::Memory;
