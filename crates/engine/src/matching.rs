@@ -1,0 +1,333 @@
+//! Matching: groups the match keys of all holders and counts them by the exact set of holders that have them.
+//!
+//! It is `GROUP BY match_key` over the union of all fused files, with the party masks combined by bitwise or, and then a
+//! count `GROUP BY` mask. What the files already give is used: they are sorted, and keys are uniformly distributed (they are
+//! a keyed hash). So the key space is cut into equal ranges, small enough for memory; each core takes a range, reads just
+//! that part of every file, and groups it in a table whose slots are in key order, so that a sorted file walks through it
+//! from front to back. Nothing is sorted, shuffled or spilled, memory does not depend on the number of rows, and a record
+//! costs the same with two holders or with a thousand.
+//!
+//! Duplicates within a holder, in one file or several, count once.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use datafuse_core::id::ParticipantId;
+
+use crate::{
+    error::{Error, Result},
+    fused_file::FusedFile,
+    match_table::{HolderSet, MatchTable, words},
+    runtime::{Limits, Progress},
+};
+
+/// Fewer rows than this are not worth a range of their own.
+const MIN_RANGE_ROWS: u64 = 1 << 16;
+
+/// Rows of a range that keep the table in the caches' reach, plus some for each file, whose opening costs as much.
+const RANGE_ROWS: u64 = 1 << 20;
+const RANGE_ROWS_PER_FILE: u64 = 1 << 12;
+
+/// A fused file to be matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FusedInput {
+    /// Whose it is: a position in the list of holders. A holder may have several files.
+    pub holder: usize,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it was made of.
+    pub label: String,
+}
+
+/// Matches fused files of one kind. `holders` must be sorted by name; `progress` is told of the files' rows.
+///
+/// # Errors
+/// [`Error::NoSuchHolder`]; [`Error::OutOfMemory`] where the table of a single range does not fit; those of
+/// [`FusedFile::open`].
+pub fn match_datasets(
+    inputs: &[FusedInput],
+    holders: &[ParticipantId],
+    store_key: &[u8; 32],
+    limits: &Limits,
+    progress: Progress<'_>,
+) -> Result<MatchTable> {
+    if let Some(input) = inputs.iter().find(|input| input.holder >= holders.len()) {
+        return Err(Error::NoSuchHolder { holder: input.holder, holders: holders.len() });
+    }
+    let files = open_all(inputs, store_key, limits.threads())?;
+    let job = Job::new(&files, holders.len(), limits)?;
+    let regions = job.run(limits.threads(), progress)?;
+    Ok(MatchTable::new(holders.to_vec(), regions))
+}
+
+/// Opens all files, on all cores: with many small files this is what takes time.
+fn open_all(inputs: &[FusedInput], store_key: &[u8; 32], threads: usize) -> Result<Vec<(usize, FusedFile)>> {
+    let next = AtomicUsize::new(0);
+    let open = || -> Result<Vec<(usize, FusedFile)>> {
+        let mut opened = Vec::new();
+        while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            opened.push((input.holder, FusedFile::open(&input.path, store_key, &input.label)?));
+        }
+        Ok(opened)
+    };
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.min(inputs.len())).map(|_| scope.spawn(open)).collect();
+        threads.into_iter().map(|thread| thread.join()).collect()
+    });
+    let mut files = Vec::with_capacity(inputs.len());
+    for result in results {
+        files.extend(result.map_err(|_| stopped())??);
+    }
+    Ok(files)
+}
+
+/// The files and how the key space is cut: into `2^range_bits` ranges, each with a table of `2^slot_bits` slots.
+struct Job<'a> {
+    files: &'a [(usize, FusedFile)],
+    holders: usize,
+    range_bits: u32,
+    slot_bits: u32,
+    limits: &'a Limits,
+}
+
+type Regions = HashMap<HolderSet, u64>;
+
+impl<'a> Job<'a> {
+    fn new(files: &'a [(usize, FusedFile)], holders: usize, limits: &'a Limits) -> Result<Self> {
+        let rows = files.iter().map(|(_, file)| file.summary().distinct).sum();
+        let (range_bits, slot_bits) = cut_of(rows, files.len(), holders, limits)?;
+        Ok(Self { files, holders, range_bits, slot_bits, limits })
+    }
+
+    fn run(&self, threads: usize, progress: Progress<'_>) -> Result<Regions> {
+        let ranges = 1_u64 << self.range_bits;
+        let next = AtomicU64::new(0);
+        let failed = AtomicBool::new(false);
+        let merged = Mutex::new(Regions::new());
+        let work = || -> Result<()> {
+            let mut table = Table::new(self.holders, self.range_bits, self.slot_bits);
+            let mut counts = Counts::new(self.holders);
+            while !failed.load(Ordering::Relaxed) {
+                let range = next.fetch_add(1, Ordering::Relaxed);
+                if range >= ranges {
+                    break;
+                }
+                self.group(range, &mut table, progress)?;
+                table.drain(|mask| counts.add(mask));
+            }
+            counts.merge_into(&mut merged.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(())
+        };
+        let work = || work().inspect_err(|_| failed.store(true, Ordering::Relaxed));
+        std::thread::scope(|scope| {
+            let workers: Vec<_> =
+                (0..ranges.min(threads as u64)).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| stopped())?)
+        })?;
+        Ok(merged.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Fills a table with one range of all files.
+    fn group(&self, range: u64, table: &mut Table, progress: Progress<'_>) -> Result<()> {
+        let (first, last) = match self.range_bits {
+            0 => (0, u128::MAX),
+            bits => {
+                let first = u128::from(range) << (128 - bits);
+                (first, first | (u128::MAX >> bits))
+            }
+        };
+        let limit = self.limits.memory_bytes / self.limits.threads() as u64;
+        for (holder, file) in self.files {
+            let (mut rows, mut fits) = (0, true);
+            let (word, bit) = (holder / 64, 1 << (holder % 64));
+            file.keys(first, last, |key| {
+                rows += 1;
+                fits = fits && table.insert(key, word, bit, limit);
+            })?;
+            if !fits {
+                return Err(Error::OutOfMemory { work: "matching", limit_bytes: self.limits.memory_bytes });
+            }
+            progress(rows);
+        }
+        Ok(())
+    }
+}
+
+/// Cuts the key space for so many distinct rows of so many files: bits of a range, and of a slot within it.
+fn cut_of(rows: u64, files: usize, holders: usize, limits: &Limits) -> Result<(u32, u32)> {
+    let preferred = RANGE_ROWS.max(RANGE_ROWS_PER_FILE * files as u64);
+    let fitting = limits.memory_bytes / limits.threads() as u64 / (2 * 2 * Table::slot_bytes(holders) as u64);
+    // Ranges of fewer rows than files would be read in vain.
+    let least = MIN_RANGE_ROWS.min(rows);
+    if fitting < least {
+        return Err(Error::OutOfMemory { work: "matching", limit_bytes: limits.memory_bytes });
+    }
+    let range_rows = preferred.min(fitting).max(least).max(1);
+    // Enough ranges for every core to have some.
+    let ranges = rows.div_ceil(range_rows).max((rows / MIN_RANGE_ROWS).min(4 * limits.threads() as u64)).max(1);
+    let range_bits = ranges.next_power_of_two().ilog2();
+    // Half full at most. All but impossible to exceed for uniform keys; a table that fills up all the same grows.
+    let slot_bits = ((rows >> range_bits) * 2 + 64).next_power_of_two().ilog2();
+    Ok((range_bits, slot_bits))
+}
+
+/// Keys of one range and their masks, with open addressing. The slot of a key is its most significant bits within the range,
+/// so that ascending keys visit ascending slots.
+struct Table {
+    range_bits: u32,
+    slot_bits: u32,
+    mask_words: usize,
+    /// Words of a slot: its mask, and where that has several words one more, which tells whether the slot is taken.
+    stride: usize,
+    keys: Vec<u128>,
+    masks: Vec<u64>,
+    taken: usize,
+}
+
+impl Table {
+    fn new(holders: usize, range_bits: u32, slot_bits: u32) -> Self {
+        let (mask_words, stride) = (words(holders), Self::stride(holders));
+        let slots = 1 << slot_bits;
+        Self {
+            range_bits,
+            slot_bits,
+            mask_words,
+            stride,
+            keys: vec![0; slots],
+            masks: vec![0; slots * stride],
+            taken: 0,
+        }
+    }
+
+    fn stride(holders: usize) -> usize {
+        match words(holders) {
+            1 => 1,
+            several => several + 1,
+        }
+    }
+
+    fn slot_bytes(holders: usize) -> usize {
+        size_of::<u128>() + Self::stride(holders) * size_of::<u64>()
+    }
+
+    /// Adds a holder to a key's mask; `false` where the table would have to grow past `limit_bytes`.
+    #[inline]
+    fn insert(&mut self, key: u128, word: usize, bit: u64, limit_bytes: u64) -> bool {
+        if self.taken * 8 > self.keys.len() * 7 && !self.grow(limit_bytes) {
+            return false;
+        }
+        let slot = self.slot_of(key);
+        self.masks[slot * self.stride + word] |= bit;
+        true
+    }
+
+    /// Finds the slot of a key, or takes a free one for it.
+    #[inline]
+    fn slot_of(&mut self, key: u128) -> usize {
+        let last = self.stride - 1;
+        let wrap = self.keys.len() - 1;
+        let mut slot = ((key << self.range_bits) >> (128 - self.slot_bits)) as usize;
+        loop {
+            if self.masks[slot * self.stride + last] == 0 {
+                self.keys[slot] = key;
+                self.masks[slot * self.stride + last] |= u64::from(self.stride > 1);
+                self.taken += 1;
+                return slot;
+            }
+            if self.keys[slot] == key {
+                return slot;
+            }
+            slot = (slot + 1) & wrap;
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, limit_bytes: u64) -> bool {
+        let bytes = 2 * self.keys.len() * (size_of::<u128>() + self.stride * size_of::<u64>());
+        if bytes as u64 > limit_bytes {
+            return false;
+        }
+        let slots = 2 * self.keys.len();
+        let keys = std::mem::replace(&mut self.keys, vec![0; slots]);
+        let masks = std::mem::replace(&mut self.masks, vec![0; slots * self.stride]);
+        self.slot_bits += 1;
+        self.taken = 0;
+        for (key, mask) in keys.iter().zip(masks.chunks_exact(self.stride)) {
+            if mask[self.stride - 1] != 0 {
+                let slot = self.slot_of(*key);
+                self.masks[slot * self.stride..][..self.stride].copy_from_slice(mask);
+            }
+        }
+        true
+    }
+
+    /// Gives the mask of every key, and empties the table.
+    fn drain(&mut self, mut each: impl FnMut(&[u64])) {
+        for mask in self.masks.chunks_exact_mut(self.stride) {
+            if mask[self.stride - 1] != 0 {
+                each(&mask[..self.mask_words]);
+                mask.fill(0);
+            }
+        }
+        self.taken = 0;
+    }
+}
+
+/// Counts masks. Of few holders every mask has a counter; of more, those that occur.
+enum Counts {
+    Few(Vec<u64>),
+    OneWord(HashMap<u64, u64>),
+    Words(HashMap<Box<[u64]>, u64>),
+}
+
+impl Counts {
+    const FEW: usize = 12;
+
+    fn new(holders: usize) -> Self {
+        match holders {
+            0..=Self::FEW => Self::Few(vec![0; 1 << holders]),
+            13..=64 => Self::OneWord(HashMap::new()),
+            _ => Self::Words(HashMap::new()),
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, mask: &[u64]) {
+        match self {
+            Self::Few(counts) => counts[mask[0] as usize] += 1,
+            Self::OneWord(counts) => *counts.entry(mask[0]).or_default() += 1,
+            Self::Words(counts) => match counts.get_mut(mask) {
+                Some(count) => *count += 1,
+                None => {
+                    counts.insert(mask.into(), 1);
+                }
+            },
+        }
+    }
+
+    fn merge_into(self, regions: &mut Regions) {
+        let mut add = |words: &[u64], count: u64| {
+            if count > 0 {
+                *regions.entry(HolderSet::from_words(words)).or_default() += count;
+            }
+        };
+        match self {
+            Self::Few(counts) => counts.iter().enumerate().for_each(|(mask, count)| add(&[mask as u64], *count)),
+            Self::OneWord(counts) => counts.iter().for_each(|(mask, count)| add(&[*mask], *count)),
+            Self::Words(counts) => counts.iter().for_each(|(mask, count)| add(mask, *count)),
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::Internal { work: "matching", source: "a thread stopped".into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,701 @@
+//! The report: what the data user receives, as a document of a versioned schema.
+//!
+//! In go one [`MatchTable`] per identifier kind, the row counts that the holders' protected datasets carry, the output policy
+//! and the provenance; out comes a [`Report`], whose JSON form is `report.json` (schema `datafuse/report/v1`). Everything is a
+//! pure function of its inputs: the same inputs give the same bytes.
+//!
+//! Counts are of distinct normalised identifiers, except `rows`, `empty`, `invalid` and `duplicate`, which count rows. A count
+//! that the policy withholds is `null`, and [`Report::suppressed`] names it; [`suppression`] has the rule and its reason.
+//! This file neither signs nor writes; `report_html` makes the pictures.
+
+mod summary;
+pub mod suppression;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafuse_core::id::{DatasetId, Epoch, EventId, KindName, ParticipantId, SpaceId};
+use serde::{Deserialize, Serialize};
+
+use crate::match_table::MatchTable;
+pub(crate) use summary::{number, share};
+use suppression::{Suppression, Withheld};
+
+/// The schema that this version writes and reads.
+pub const SCHEMA: &str = "datafuse/report/v1";
+
+/// The rule by which a count is withheld for being small.
+pub const RULE_MIN_COUNT: &str = "min_count";
+
+/// The kind whose overlap is shown first, if the space matches it.
+const PRIMARY_KIND: &str = "email";
+
+/// A count, or `null` where the policy withholds it.
+pub type Count = Option<u64>;
+
+/// What a check of common customers found. The fields are in the order of the JSON document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// For each kind, under `by_<kind>`: how many are common to all holders taking part.
+    pub common_customers: BTreeMap<String, Count>,
+    /// The kind that `overlap` and `parties` are about: `email` if the space matches it, else the first by name.
+    pub kind: KindName,
+    /// Who shares how many with whom.
+    pub overlap: Overlap,
+    /// Each holder's way from rows to matches, sorted by holder.
+    pub parties: Vec<Funnel>,
+    /// The other kinds' overlaps and funnels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_kind: BTreeMap<KindName, KindReport>,
+    /// Every count that is withheld.
+    pub suppressed: Vec<Suppressed>,
+    /// The output policy that was applied.
+    pub policy: Policy,
+    /// What the report was made from, by what, and when.
+    pub provenance: Provenance,
+}
+
+/// The overlap and the funnels of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindReport {
+    /// Who shares how many with whom.
+    pub overlap: Overlap,
+    /// Each holder's way from rows to matches, sorted by holder.
+    pub parties: Vec<Funnel>,
+}
+
+/// One kind of a report, by reference.
+#[derive(Clone, Copy, Debug)]
+pub struct KindInfo<'a> {
+    /// The kind.
+    pub kind: &'a KindName,
+    /// Who shares how many with whom.
+    pub overlap: &'a Overlap,
+    /// Each holder's way from rows to matches, sorted by holder.
+    pub parties: &'a [Funnel],
+}
+
+/// Who shares how many distinct identifiers with whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overlap {
+    /// At every holder taking part.
+    pub all: Count,
+    /// For each two holders: at both, whoever else has them. Sorted by `a`, then `b`.
+    pub pairwise: Vec<Pair>,
+    /// For each number of holders from 1: at so many or more.
+    pub at_least: Vec<AtLeast>,
+    /// At exactly these holders; those that nobody is in are left out. Sorted by the list of holders.
+    pub regions: Vec<Region>,
+}
+
+/// How many two holders have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The one holder, the first by name.
+    pub a: ParticipantId,
+    /// The other holder.
+    pub b: ParticipantId,
+    /// How many distinct identifiers are at both.
+    pub count: Count,
+}
+
+/// How many are at so many holders or more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtLeast {
+    /// The number of holders.
+    pub holders: u64,
+    /// How many distinct identifiers are at so many holders or more.
+    pub count: Count,
+}
+
+/// How many are at exactly these holders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// The holders, sorted by name.
+    pub holders: Vec<ParticipantId>,
+    /// How many distinct identifiers are at these holders and at no others.
+    pub count: Count,
+}
+
+/// One holder's way from rows to matches: `rows = empty + invalid + duplicate + unique`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Funnel {
+    /// The holder.
+    pub holder: ParticipantId,
+    /// The rows of its dataset.
+    pub rows: Count,
+    /// Rows without an identifier of this kind.
+    pub empty: u64,
+    /// Rows whose identifier the profile refuses.
+    pub invalid: u64,
+    /// Rows whose identifier an earlier row has already.
+    pub duplicate: Count,
+    /// Distinct identifiers.
+    pub unique: Count,
+    /// How many of these at least one other holder has.
+    pub matched: Count,
+}
+
+/// A count that is withheld.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppressed {
+    /// Where it would stand: `overlap.all`, `overlap.pairwise[a,b]`, `overlap.at_least[2]`, `overlap.regions[a,b]`,
+    /// `parties[a].matched`, ...; for another kind than the first with `by_kind.<kind>.` before it.
+    pub cell: String,
+    /// Why: [`RULE_MIN_COUNT`], as it is under the threshold, or would give away a count that is.
+    pub rule: String,
+    /// The threshold.
+    pub min_count: u64,
+    /// Who set it: `space`, or a participant.
+    pub set_by: String,
+}
+
+/// The output policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Counts above zero and below this are withheld; 1 withholds nothing.
+    pub min_count: u64,
+}
+
+/// What a report was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The space.
+    pub space: SpaceId,
+    /// The space's root, in hexadecimal.
+    pub root: String,
+    /// The epoch of the matching key.
+    pub epoch: Epoch,
+    /// The event that asked for the report.
+    pub event: EventId,
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The datasets that were matched, sorted by holder and dataset.
+    pub datasets: Vec<DatasetRef>,
+    /// The version of DataFuse.
+    pub datafuse: String,
+    /// When the report was made, RFC 3339.
+    pub at: String,
+}
+
+/// One dataset that went into a report.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DatasetRef {
+    /// Whose it is.
+    pub holder: ParticipantId,
+    /// Its name.
+    pub dataset: DatasetId,
+    /// Its version.
+    pub version: u64,
+    /// The SHA-256 of the protected file as delivered, in hexadecimal.
+    pub sha256: String,
+}
+
+/// What a report is made from.
+#[derive(Clone, Debug)]
+pub struct ReportInputs {
+    /// One entry for each kind that was matched.
+    pub kinds: Vec<KindInputs>,
+    /// The strictest threshold.
+    pub threshold: Threshold,
+    /// Where everything came from; its datasets may be in any order.
+    pub provenance: Provenance,
+}
+
+/// The result of matching one kind.
+#[derive(Clone, Debug)]
+pub struct KindInputs {
+    /// The kind.
+    pub kind: KindName,
+    /// How many are at which holders.
+    pub table: MatchTable,
+    /// For each holder of the table: its rows.
+    pub rows: BTreeMap<ParticipantId, RowCounts>,
+}
+
+/// What a protected dataset says about the rows it was made from, for one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// All rows.
+    pub rows: u64,
+    /// Rows without an identifier of this kind.
+    pub empty: u64,
+    /// Rows whose identifier the profile refuses.
+    pub invalid: u64,
+}
+
+/// A threshold under which counts are withheld, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Threshold {
+    /// Counts above zero and below this are withheld; 1 withholds nothing.
+    pub min_count: u64,
+    /// Who set it: `space`, or a participant.
+    pub set_by: String,
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self { min_count: 1, set_by: "space".to_owned() }
+    }
+}
+
+/// Why a report cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// Nothing was matched.
+    #[error("no identifier kind was matched")]
+    NoKinds,
+    /// A holder was matched, but its rows were not counted.
+    #[error("the row counts of holder '{holder}' for kind '{kind}' are missing")]
+    MissingRows {
+        /// The holder.
+        holder: ParticipantId,
+        /// The kind.
+        kind: KindName,
+    },
+    /// A dataset has more distinct identifiers than the rows it claims could hold.
+    #[error(
+        "the row counts of holder '{holder}' for kind '{kind}' do not add up: {rows} rows, of these {empty} empty and {invalid} \
+         invalid, but {unique} distinct identifiers"
+    )]
+    Inconsistent {
+        /// The holder.
+        holder: ParticipantId,
+        /// The kind.
+        kind: KindName,
+        /// The rows it claims.
+        rows: u64,
+        /// How many of them without an identifier.
+        empty: u64,
+        /// How many of them with a refused one.
+        invalid: u64,
+        /// The distinct identifiers found.
+        unique: u64,
+    },
+    /// A text is not a report.
+    #[error("not a report: line {line}, column {column}: {source}")]
+    NotAReport {
+        /// The line, from 1.
+        line: usize,
+        /// The column in it.
+        column: usize,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A report of another schema.
+    #[error("the report has schema '{found}', this version reads '{SCHEMA}'")]
+    OtherSchema {
+        /// The schema that it names.
+        found: String,
+    },
+}
+
+impl ReportError {
+    /// Says what to do about it, where there is something to do.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::NoKinds | Self::MissingRows { .. } => return None,
+            Self::Inconsistent { holder, .. } => {
+                format!("have '{holder}' protect its dataset again (datafuse protect)")
+            }
+            Self::NotAReport { .. } => "give the report.json of an outputs folder".to_owned(),
+            Self::OtherSchema { .. } => "open it with the version of datafuse that made it, or a later one".to_owned(),
+        })
+    }
+}
+
+impl Report {
+    /// Makes the report, with everything withheld that the threshold asks for.
+    ///
+    /// # Errors
+    /// [`ReportError::NoKinds`], [`ReportError::MissingRows`], [`ReportError::Inconsistent`].
+    pub fn build(inputs: ReportInputs) -> Result<Self, ReportError> {
+        let ReportInputs { mut kinds, threshold, mut provenance } = inputs;
+        kinds.sort_by(|a, b| {
+            (a.kind.as_str() != PRIMARY_KIND, &a.kind).cmp(&(b.kind.as_str() != PRIMARY_KIND, &b.kind))
+        });
+        let mut suppressions: Vec<_> = kinds.iter().map(|k| Suppression::new(&k.table, threshold.min_count)).collect();
+        withhold_same_rows_everywhere(&kinds, &mut suppressions);
+
+        let mut withheld = Withheld::default();
+        let mut common_customers = BTreeMap::new();
+        let mut reports = Vec::new();
+        for (position, (inputs, suppression)) in kinds.iter().zip(&suppressions).enumerate() {
+            let prefix = if position == 0 { String::new() } else { format!("by_kind.{}.", inputs.kind) };
+            let common = format!("by_{}", inputs.kind);
+            let all = withheld.apply(inputs.table.all(), suppression.all(), || format!("common_customers.{common}"));
+            common_customers.insert(common, all);
+            let overlap = Overlap::new(&inputs.table, suppression, &prefix, &mut withheld);
+            let parties = funnels(inputs, suppression, &prefix, &mut withheld)?;
+            reports.push((inputs.kind.clone(), KindReport { overlap, parties }));
+        }
+        let mut reports = reports.into_iter();
+        let (kind, KindReport { overlap, parties }) = reports.next().ok_or(ReportError::NoKinds)?;
+        provenance.datasets.sort();
+        let suppressed = withheld
+            .into_cells()
+            .map(|cell| Suppressed {
+                cell,
+                rule: RULE_MIN_COUNT.to_owned(),
+                min_count: threshold.min_count,
+                set_by: threshold.set_by.clone(),
+            })
+            .collect();
+        Ok(Self {
+            schema: SCHEMA.to_owned(),
+            common_customers,
+            kind,
+            overlap,
+            parties,
+            by_kind: reports.collect(),
+            suppressed,
+            policy: Policy { min_count: threshold.min_count },
+            provenance,
+        })
+    }
+
+    /// Reads a `report.json`.
+    ///
+    /// # Errors
+    /// [`ReportError::NotAReport`], [`ReportError::OtherSchema`].
+    pub fn from_json(json: &[u8]) -> Result<Self, ReportError> {
+        /// Only the schema, so that a report of a later one is named as such.
+        #[derive(Deserialize)]
+        struct Header {
+            schema: String,
+        }
+        let not_a_report = |source: serde_json::Error| ReportError::NotAReport {
+            line: source.line(),
+            column: source.column(),
+            source,
+        };
+        let header: Header = serde_json::from_slice(json).map_err(not_a_report)?;
+        if header.schema != SCHEMA {
+            return Err(ReportError::OtherSchema { found: header.schema.chars().take(64).collect() });
+        }
+        serde_json::from_slice(json).map_err(not_a_report)
+    }
+
+    /// Writes the report as indented JSON with a final newline.
+    #[must_use]
+    pub fn to_json_pretty(&self) -> String {
+        // Strings, integers and maps with string keys always have a JSON form.
+        let mut json = serde_json::to_string_pretty(self).unwrap_or_default();
+        json.push('\n');
+        json
+    }
+
+    /// Gives the key figure: how many are common to all holders, by the primary kind.
+    #[must_use]
+    pub fn common(&self) -> Count {
+        self.overlap.all
+    }
+
+    /// Gives every kind's overlap and funnels, the primary kind first.
+    pub fn kinds(&self) -> impl Iterator<Item = KindInfo<'_>> {
+        let first = KindInfo { kind: &self.kind, overlap: &self.overlap, parties: &self.parties };
+        let others = self.by_kind.iter().map(|(kind, report)| {
+            let KindReport { overlap, parties } = report;
+            KindInfo { kind, overlap, parties }
+        });
+        std::iter::once(first).chain(others)
+    }
+
+    /// Gives the short form for a terminal: the key figure, the funnels, the pairs with their shares.
+    #[must_use]
+    pub fn summary_text(&self) -> String {
+        summary::text(self)
+    }
+}
+
+impl Overlap {
+    fn new(table: &MatchTable, suppression: &Suppression, prefix: &str, withheld: &mut Withheld) -> Self {
+        let holder = |index: usize| table.holders[index].clone();
+        let all = withheld.apply(table.all(), suppression.all(), || format!("{prefix}overlap.all"));
+        let pairwise = table
+            .pairwise()
+            .into_iter()
+            .map(|(a, b, count)| {
+                let (hide, a, b) = (suppression.pair(a, b), holder(a), holder(b));
+                let count = withheld.apply(count, hide, || format!("{prefix}overlap.pairwise[{a},{b}]"));
+                Pair { a, b, count }
+            })
+            .collect();
+        let at_least = (1..)
+            .zip(table.at_least())
+            .map(|(holders, count)| {
+                let hide = suppression.at_least(holders);
+                let count = withheld.apply(count, hide, || format!("{prefix}overlap.at_least[{holders}]"));
+                AtLeast { holders: holders as u64, count }
+            })
+            .collect();
+        let regions = table
+            .regions
+            .iter()
+            .enumerate()
+            .map(|(index, (set, count))| {
+                let holders: Vec<_> = set.iter().map(holder).collect();
+                let count = withheld.apply(*count, suppression.region(index), || {
+                    let names: Vec<_> = holders.iter().map(ParticipantId::as_str).collect();
+                    format!("{prefix}overlap.regions[{}]", names.join(","))
+                });
+                Region { holders, count }
+            })
+            .collect();
+        Self { all, pairwise, at_least, regions }
+    }
+}
+
+/// A row counts once whatever the kind, so a dataset's size that one kind withholds must not be read in another.
+fn withhold_same_rows_everywhere(kinds: &[KindInputs], suppressions: &mut [Suppression]) {
+    let hidden: BTreeSet<ParticipantId> = kinds
+        .iter()
+        .zip(suppressions.iter())
+        .flat_map(|(k, s)| k.table.holders.iter().enumerate().filter(|(i, _)| s.rows(*i)).map(|(_, h)| h.clone()))
+        .collect();
+    for (inputs, suppression) in kinds.iter().zip(suppressions) {
+        for (index, holder) in inputs.table.holders.iter().enumerate() {
+            if hidden.contains(holder) {
+                suppression.hide_rows(index);
+            }
+        }
+    }
+}
+
+fn funnels(
+    inputs: &KindInputs,
+    suppression: &Suppression,
+    prefix: &str,
+    withheld: &mut Withheld,
+) -> Result<Vec<Funnel>, ReportError> {
+    let KindInputs { kind, table, rows } = inputs;
+    let mut funnels = Vec::with_capacity(table.holders.len());
+    let (unique, matched) = unique_and_matched(table);
+    for (index, holder) in table.holders.iter().enumerate() {
+        let unique = unique[index];
+        let RowCounts { rows, empty, invalid } =
+            *rows.get(holder).ok_or_else(|| ReportError::MissingRows { holder: holder.clone(), kind: kind.clone() })?;
+        let duplicate = rows
+            .checked_sub(empty)
+            .and_then(|rest| rest.checked_sub(invalid))
+            .and_then(|rest| rest.checked_sub(unique))
+            .ok_or_else(|| ReportError::Inconsistent {
+                holder: holder.clone(),
+                kind: kind.clone(),
+                rows,
+                empty,
+                invalid,
+                unique,
+            })?;
+        let mut cell =
+            |count, hide, name: &str| withheld.apply(count, hide, || format!("{prefix}parties[{holder}].{name}"));
+        funnels.push(Funnel {
+            holder: holder.clone(),
+            rows: cell(rows, suppression.rows(index), "rows"),
+            empty,
+            invalid,
+            duplicate: cell(duplicate, suppression.rows(index), "duplicate"),
+            unique: cell(unique, suppression.unique(index), "unique"),
+            matched: cell(matched[index], suppression.matched(index), "matched"),
+        });
+    }
+    Ok(funnels)
+}
+
+/// Sums, in one pass over the regions, each holder's identifiers and those of them that another holder has.
+fn unique_and_matched(table: &MatchTable) -> (Vec<u64>, Vec<u64>) {
+    let (mut unique, mut matched) = (vec![0; table.holders.len()], vec![0; table.holders.len()]);
+    for (set, count) in &table.regions {
+        let shared = set.len() > 1;
+        for holder in set.iter() {
+            unique[holder] += count;
+            matched[holder] += if shared { *count } else { 0 };
+        }
+    }
+    (unique, matched)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::match_table::HolderSet;
+
+    /// A table of holders `names` (sorted) with the regions given as member lists.
+    pub(crate) fn table(names: &[&str], regions: &[(&[usize], u64)]) -> MatchTable {
+        let holders = names.iter().map(|name| name.parse().unwrap()).collect();
+        let set = |members: &[usize]| HolderSet::new(names.len(), members.iter().copied());
+        MatchTable::new(holders, regions.iter().map(|(members, count)| (set(members), *count)))
+    }
+
+    /// Inputs in which every holder has 31 empty, 12 invalid and 437 duplicate rows.
+    pub(crate) fn inputs(kinds: Vec<(&str, MatchTable)>, min_count: u64) -> ReportInputs {
+        let kinds = kinds.into_iter().map(|(kind, table)| {
+            let rows = |i| RowCounts { rows: table.unique(i) + 31 + 12 + 437, empty: 31, invalid: 12 };
+            let rows = table.holders.iter().cloned().enumerate().map(|(i, holder)| (holder, rows(i))).collect();
+            KindInputs { kind: kind.parse().unwrap(), rows, table }
+        });
+        let dataset = |holder: &str| DatasetRef {
+            holder: holder.parse().unwrap(),
+            dataset: "customers".parse().unwrap(),
+            version: 1,
+            sha256: "ab".repeat(32),
+        };
+        ReportInputs {
+            kinds: kinds.collect(),
+            threshold: Threshold { min_count, set_by: "globex".into() },
+            provenance: Provenance {
+                space: "retail-2026".parse().unwrap(),
+                root: "9b57e336".repeat(8),
+                epoch: Epoch(1),
+                event: "01J8ZQ4X7M6V9K3T2N1B0C5D7E".parse().unwrap(),
+                event_type: "CHECK_COMMON_DEMO_CUSTOMERS".into(),
+                datasets: vec![dataset("globex"), dataset("acme")],
+                datafuse: "0.1.0".into(),
+                at: "2026-11-20T10:00:00Z".into(),
+            },
+        }
+    }
+
+    pub(crate) fn two_holders() -> MatchTable {
+        table(&["acme", "globex"], &[(&[0], 15_790), (&[0, 1], 4_210), (&[1], 15_790)])
+    }
+
+    #[test]
+    fn has_the_documented_shape() {
+        let report = Report::build(inputs(vec![("email", two_holders())], 1)).unwrap();
+        let expected = r#"{
+  "schema": "datafuse/report/v1",
+  "common_customers": {
+    "by_email": 4210
+  },
+  "kind": "email",
+  "overlap": {
+    "all": 4210,
+    "pairwise": [
+      {
+        "a": "acme",
+        "b": "globex",
+        "count": 4210
+      }
+    ],
+    "at_least": [
+      {
+        "holders": 1,
+        "count": 35790
+      },
+      {
+        "holders": 2,
+        "count": 4210
+      }
+    ],
+    "regions": [
+      {
+        "holders": [
+          "acme"
+        ],
+        "count": 15790
+      },
+      {
+        "holders": [
+          "acme",
+          "globex"
+        ],
+        "count": 4210
+      },
+      {
+        "holders": [
+          "globex"
+        ],
+        "count": 15790
+      }
+    ]
+  },
+  "parties": [
+    {
+      "holder": "acme",
+      "rows": 20480,
+      "empty": 31,
+      "invalid": 12,
+      "duplicate": 437,
+      "unique": 20000,
+      "matched": 4210
+    },
+    {
+      "holder": "globex",
+      "rows": 20480,
+      "empty": 31,
+      "invalid": 12,
+      "duplicate": 437,
+      "unique": 20000,
+      "matched": 4210
+    }
+  ],
+  "suppressed": [],
+  "policy": {
+    "min_count": 1
+  },
+  "provenance": {
+    "space": "retail-2026",
+"#;
+        let json = report.to_json_pretty();
+        assert!(json.starts_with(expected), "{json}");
+        assert!(json.contains("\"type\": \"CHECK_COMMON_DEMO_CUSTOMERS\""));
+        assert!(
+            json.find("\"holder\": \"acme\",\n        \"dataset\"")
+                < json.find("\"holder\": \"globex\",\n        \"dataset\"")
+        );
+        assert_eq!(Report::from_json(json.as_bytes()).unwrap(), report);
+    }
+
+    #[test]
+    fn email_comes_first_and_the_other_kinds_beside_it() {
+        let phone = table(&["acme", "globex"], &[(&[0], 7), (&[0, 1], 5)]);
+        let report =
+            Report::build(inputs(vec![("account", phone.clone()), ("email", two_holders()), ("phone", phone)], 1))
+                .unwrap();
+        assert_eq!(report.kind.as_str(), "email");
+        let keys: Vec<_> = report.common_customers.iter().map(|(key, count)| (key.as_str(), count.unwrap())).collect();
+        assert_eq!(keys, [("by_account", 5), ("by_email", 4210), ("by_phone", 5)]);
+        let others: Vec<_> = report.by_kind.keys().map(KindName::as_str).collect();
+        assert_eq!(others, ["account", "phone"]);
+        assert_eq!(Report::from_json(report.to_json_pretty().as_bytes()).unwrap(), report);
+    }
+
+    #[test]
+    fn without_email_the_first_kind_by_name_comes_first() {
+        let report = Report::build(inputs(vec![("phone", two_holders()), ("iban", two_holders())], 1)).unwrap();
+        assert_eq!(report.kind.as_str(), "iban");
+    }
+
+    #[test]
+    fn refuses_rows_that_do_not_add_up() {
+        let mut inputs = inputs(vec![("email", two_holders())], 1);
+        let holder: ParticipantId = "globex".parse().unwrap();
+        inputs.kinds[0].rows.get_mut(&holder).unwrap().rows = 20_042;
+        let error = Report::build(inputs.clone()).unwrap_err();
+        assert!(matches!(&error, ReportError::Inconsistent { unique: 20_000, .. }), "{error}");
+        assert!(error.remedy().unwrap().contains("globex"));
+        inputs.kinds[0].rows.remove(&holder);
+        assert!(matches!(Report::build(inputs.clone()), Err(ReportError::MissingRows { .. })));
+        inputs.kinds.clear();
+        assert!(matches!(Report::build(inputs), Err(ReportError::NoKinds)));
+    }
+
+    #[test]
+    fn names_a_report_of_another_schema() {
+        let error = Report::from_json(br#"{"schema": "datafuse/report/v2", "news": 1}"#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the report has schema 'datafuse/report/v2', this version reads 'datafuse/report/v1'"
+        );
+        assert!(matches!(Report::from_json(b"[1]"), Err(ReportError::NotAReport { .. })));
+        let json = Report::build(inputs(vec![("email", two_holders())], 1)).unwrap().to_json_pretty();
+        let fraction = json.replace("\"all\": 4210", "\"all\": 4210.0");
+        assert!(matches!(Report::from_json(fraction.as_bytes()), Err(ReportError::NotAReport { .. })));
+    }
+}

@@ -1,0 +1,160 @@
+//! How much memory, disk and how many cores the engine may use, and the DataFusion runtime that keeps to it.
+//!
+//! Sorting runs in DataFusion with a fair memory pool; past it, sorted runs go to [encrypted temporary files](crate::spill).
+//! Every job has a runtime of its own, in threads of its own: callers may be inside or outside of an async runtime.
+
+use std::{
+    future::Future,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use datafusion::{
+    common::DataFusionError,
+    execution::{
+        TaskContext,
+        config::SessionConfig,
+        disk_manager::DiskManagerBuilder,
+        memory_pool::{FairSpillPool, TrackConsumersPool},
+        runtime_env::RuntimeEnvBuilder,
+    },
+};
+
+use crate::{
+    error::{Error, Result},
+    spill::EncryptedSpill,
+};
+
+/// Told how many rows were done since it was told last. Called from any thread.
+pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
+
+/// What a job may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory for the rows at work.
+    pub memory_bytes: u64,
+    /// Where temporary files are made.
+    pub temp_dir: PathBuf,
+    /// Disk space for temporary files.
+    pub max_temp_bytes: u64,
+    /// Threads.
+    pub threads: usize,
+}
+
+impl Default for Limits {
+    /// 2 GiB of memory, 100 GiB of the system's folder for temporary files, all cores.
+    fn default() -> Self {
+        Self {
+            memory_bytes: 2 << 30,
+            temp_dir: std::env::temp_dir(),
+            max_temp_bytes: 100 << 30,
+            threads: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        }
+    }
+}
+
+impl Limits {
+    /// At least one thread.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.max(1)
+    }
+
+    /// How many sorts may run side by side without starving each other of memory.
+    pub(crate) fn partitions(&self) -> usize {
+        const BYTES_OF_ONE: u64 = 32 << 20;
+        self.threads().min(usize::try_from(self.memory_bytes / BYTES_OF_ONE).unwrap_or(usize::MAX)).max(1)
+    }
+}
+
+/// The runtime of one job.
+pub(crate) struct Runtime {
+    pub(crate) context: Arc<TaskContext>,
+    pub(crate) spill: EncryptedSpill,
+    memory_bytes: u64,
+    work: &'static str,
+}
+
+impl Runtime {
+    /// Runs a job to its end. Meanwhile `progress` is told how `rows` grows.
+    pub(crate) fn run<T, F>(
+        limits: &Limits,
+        work: &'static str,
+        rows: &AtomicU64,
+        progress: Progress<'_>,
+        job: impl FnOnce(Self) -> F + Send,
+    ) -> Result<T>
+    where
+        T: Send,
+        F: Future<Output = Result<T>>,
+    {
+        let runtime = Self::new(limits, work)?;
+        let run = || {
+            let threads = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(limits.threads())
+                .thread_name("datafuse-engine")
+                .enable_time()
+                .build()
+                .map_err(|source| Error::Internal { work, source: source.into() })?;
+            threads.block_on(async {
+                let mut job = std::pin::pin!(job(runtime));
+                let mut tick = tokio::time::interval(Duration::from_millis(100));
+                let mut told = 0;
+                let mut tell = || {
+                    let now = rows.load(Ordering::Relaxed);
+                    if now > told {
+                        progress(now - told);
+                        told = now;
+                    }
+                };
+                loop {
+                    tokio::select! {
+                        result = &mut job => {
+                            tell();
+                            return result;
+                        }
+                        _ = tick.tick() => tell(),
+                    }
+                }
+            })
+        };
+        // A runtime may be neither started nor dropped inside of another one.
+        std::thread::scope(|scope| scope.spawn(run).join())
+            .unwrap_or_else(|_| Err(Error::Internal { work, source: "a thread stopped".into() }))
+    }
+
+    fn new(limits: &Limits, work: &'static str) -> Result<Self> {
+        let failed = |source: DataFusionError| Error::Internal { work, source: source.into() };
+        let spill = EncryptedSpill::new(&limits.temp_dir, limits.max_temp_bytes)?;
+        // What is outside of the pool: batches on their way, and the row group being written.
+        let pool_bytes = usize::try_from(limits.memory_bytes / 4 * 3).unwrap_or(usize::MAX);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(pool_bytes), NonZeroUsize::MIN);
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_temp_file_factory(Arc::new(spill.clone())))
+            .build_arc()
+            .map_err(failed)?;
+        let mut config = SessionConfig::new().with_target_partitions(limits.partitions());
+        let options = &mut config.options_mut().execution;
+        options.sort_spill_reservation_bytes = (pool_bytes / limits.partitions() / 8).min(10 << 20);
+        let context = TaskContext::default().with_session_config(config).with_runtime(environment);
+        Ok(Self { context: Arc::new(context), spill, memory_bytes: limits.memory_bytes, work })
+    }
+
+    /// Tells what the library's error means.
+    pub(crate) fn error(&self, error: DataFusionError) -> Error {
+        if let Some(failure) = self.spill.take_failure(self.work) {
+            return failure;
+        }
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => {
+                Error::OutOfMemory { work: self.work, limit_bytes: self.memory_bytes }
+            }
+            _ => Error::Internal { work: self.work, source: error.into() },
+        }
+    }
+}
