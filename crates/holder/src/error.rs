@@ -1,0 +1,144 @@
+//! What can keep a holder from its work. No variant holds an identifier, a token or a key.
+
+use std::path::PathBuf;
+
+use datafuse_core::id::{DatasetId, KindName, ParticipantId};
+
+/// The result of a holder's action.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a holder's action was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key file belongs to somebody else.
+    #[error("the key file is not '{participant}'s: its public name is {found}, the space file says {expected}")]
+    NotThisParty {
+        /// The participant.
+        participant: ParticipantId,
+        /// Fingerprint of the key file's name.
+        found: String,
+        /// Fingerprint of the name in the space file.
+        expected: String,
+    },
+    /// Only data holders enrol and protect.
+    #[error("'{participant}' is not a data holder of this space")]
+    NotAHolder {
+        /// The participant.
+        participant: ParticipantId,
+    },
+    /// Somebody's public name was not approved.
+    #[error("not approved: {}", names.join(", "))]
+    NotApproved {
+        /// The parties, each with its fingerprint.
+        names: Vec<String>,
+    },
+    /// No epoch is open, so there is no key to seal to.
+    #[error("no epoch is open: the mailbox {mailbox} has no announcement of the workload")]
+    NoEpoch {
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// A participant has several datasets and none was named, or none at all.
+    #[error("'{participant}' brings {}, so one must be named", if known.is_empty() { "no dataset".to_owned() } else { known.join(", ") })]
+    WhichDataset {
+        /// The participant.
+        participant: ParticipantId,
+        /// Its datasets.
+        known: Vec<String>,
+    },
+    /// The space does not match on this kind.
+    #[error("the space has no identifier '{kind}' (it has: {})", known.join(", "))]
+    UnknownKind {
+        /// The kind given.
+        kind: String,
+        /// The space's kinds.
+        known: Vec<String>,
+    },
+    /// A kind of several columns was given another number of columns.
+    #[error("identifier '{kind}' is made of {} ({}), but {found} columns were given", columns.len(), columns.join(", "))]
+    ColumnCount {
+        /// The kind.
+        kind: KindName,
+        /// Its columns in the agreed order.
+        columns: Vec<String>,
+        /// How many were given.
+        found: usize,
+    },
+    /// No column was named for any kind, and none has the kind's name.
+    #[error("none of the space's identifiers ({}) is a column of {place} (it has: {})", kinds.join(", "), columns.join(", "))]
+    NoIdentifierColumn {
+        /// The source.
+        place: String,
+        /// The space's kinds.
+        kinds: Vec<String>,
+        /// The columns of the source.
+        columns: Vec<String>,
+    },
+    /// The space file gives an address for the dataset, and nothing can be written there.
+    #[error("dataset '{dataset}' lies at {place}, where it cannot be written from here")]
+    NotWritable {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The address.
+        place: String,
+    },
+    /// A file that is in the way is not an earlier version of this dataset.
+    #[error("{} is there already and is not an earlier version of this dataset", path.display())]
+    InTheWay {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder could not be made.
+    #[error("could not create the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The protocol refused something.
+    #[error(transparent)]
+    Protocol(#[from] datafuse_core::Error),
+    /// The data engine failed.
+    #[error(transparent)]
+    Engine(#[from] datafuse_engine::Error),
+    /// The space, key file, memory or mailbox failed.
+    #[error(transparent)]
+    Space(#[from] datafuse_space::Error),
+}
+
+impl Error {
+    /// Says what to do about it, where there is something to do.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        Some(match self {
+            Self::NotThisParty { .. } => "--key with this party's own key file, or --party with another name".into(),
+            Self::NotAHolder { .. } => "--party with the name of a data holder (roles: [holder] in the space file)".into(),
+            Self::NotApproved { .. } => {
+                "compare each fingerprint with the party itself, then answer yes, or give --yes in scripts".into()
+            }
+            Self::NoEpoch { .. } => {
+                "ask the workload's operator to run: datafuse run INITIALIZE --space space.yaml --key workload.key".into()
+            }
+            Self::WhichDataset { known, .. } => match known.first() {
+                Some(first) => format!("--dataset {first}"),
+                None => "give the participant a dataset in the space file".into(),
+            },
+            Self::UnknownKind { known, .. } => format!("--identifier {}=COLUMN", known.first()?),
+            Self::ColumnCount { kind, columns, .. } => {
+                format!("--identifier {kind}={}", vec!["COLUMN"; columns.len()].join(","))
+            }
+            Self::NoIdentifierColumn { kinds, columns, .. } => {
+                format!("--identifier {}={}", kinds.first()?, columns.first().map_or("COLUMN", String::as_str))
+            }
+            Self::NotWritable { .. } => "--out FILE, then bring the file to that address".into(),
+            Self::InTheWay { .. } => "--out with another path, or move that file away".into(),
+            Self::Folder { .. } => "make its parent folder writable, or name another place with --out".into(),
+            Self::Protocol(error) => return error.remedy(),
+            Self::Engine(error) => return error.remedy(),
+            Self::Space(error) => return error.remedy(),
+        })
+    }
+}

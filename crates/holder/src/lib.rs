@@ -1,0 +1,18 @@
+#![forbid(unsafe_code)]
+//! What a data holder does: enrol in an epoch, and protect its datasets. The command line calls this, and so can anything else.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`party`] | one participant at work: its space, key file, memory and mailbox; whom it approved; which epoch is open |
+//! | [`enrol`] | does what this party owes, as steward and as holder, and says what is awaited from whom |
+//! | [`protect`] | turns a dataset into a protected dataset |
+//!
+//! Everything secret stays here: nothing in this crate hands out a key, and no error holds an identifier.
+
+pub mod enrol;
+pub mod error;
+pub mod party;
+pub mod protect;
+
+pub use error::{Error, Result};
+pub use party::{Approval, NameToApprove, Party};

@@ -1,0 +1,258 @@
+//! Protecting a dataset: from a source in clear to the file that may leave the holder.
+//!
+//! Reads the source once, in batches; writes the protected dataset where the space file says (or elsewhere), and rejected rows
+//! with their reasons into a quarantine file that stays here.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use datafuse_core::{
+    dataset::{DatasetEnvelope, DatasetHeader, DatasetSecret},
+    id::{DatasetId, KindName},
+    kind::Kind,
+    token::Tokenizer,
+};
+use datafuse_engine::{
+    Caps,
+    dataset::{
+        FetchPolicy, Quarantine, ReadOptions, Source, SourceBatch, SourceReader,
+        protected::{ProtectedFile, ProtectedWriter},
+    },
+    tokenise::{self, KindSource, ProtectSpec, ProtectSummary},
+};
+use datafuse_space::Location;
+use rand_core::UnwrapErr;
+
+use crate::{
+    error::{Error, Result},
+    party::{Approval, Party},
+};
+
+/// What to protect, and how to read it.
+#[derive(Debug)]
+pub struct ProtectRequest {
+    /// The source.
+    pub source: Source,
+    /// How to read it.
+    pub read: ReadOptions,
+    /// What an address may be fetched from.
+    pub fetch: FetchPolicy,
+    /// For each identifier kind that the dataset brings, its columns in the agreed order. Empty: every kind whose columns
+    /// the source has under the kind's own names.
+    pub identifiers: BTreeMap<KindName, Vec<String>>,
+    /// Columns that are carried along.
+    pub keep: Vec<String>,
+    /// Which of the participant's datasets; may be left out where it has one.
+    pub dataset: Option<DatasetId>,
+    /// Where to write, where not to the space file's location.
+    pub out: Option<PathBuf>,
+    /// Where rejected rows go; beside the source where left out.
+    pub quarantine: Option<PathBuf>,
+    /// Threads at work.
+    pub threads: usize,
+}
+
+/// What became of the source.
+#[derive(Debug)]
+pub struct Protected {
+    /// Where the protected dataset is.
+    pub path: PathBuf,
+    /// Which dataset it is.
+    pub dataset: DatasetId,
+    /// Its version.
+    pub version: u64,
+    /// Its commitment, hex.
+    pub sha256: String,
+    /// The columns that each kind was read from.
+    pub identifiers: BTreeMap<KindName, Vec<String>>,
+    /// Counts.
+    pub summary: ProtectSummary,
+    /// The quarantine file, where something was rejected.
+    pub quarantine: Option<PathBuf>,
+    /// Rows that were not UTF-8.
+    pub not_utf8_rows: u64,
+}
+
+/// How far protecting is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Rows done since the last call.
+    pub rows: u64,
+    /// Bytes of the source read so far.
+    pub bytes: u64,
+    /// Bytes of the source, where they are known.
+    pub of: Option<u64>,
+}
+
+/// A reader that lets others see how far it is while it is read.
+struct Metered<'a> {
+    reader: &'a mut SourceReader,
+    bytes: &'a AtomicU64,
+}
+
+impl Iterator for Metered<'_> {
+    type Item = datafuse_engine::Result<SourceBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next();
+        self.bytes.store(self.reader.bytes_read(), Ordering::Relaxed);
+        batch
+    }
+}
+
+/// Protects a source.
+///
+/// # Errors
+/// [`Error::NotApproved`], [`Error::NoEpoch`]; [`Error::WhichDataset`], [`Error::NotWritable`], [`Error::InTheWay`] for the
+/// place; [`Error::UnknownKind`], [`Error::ColumnCount`], [`Error::NoIdentifierColumn`] for the columns;
+/// [`Error::Engine`] for what the source holds and the disk takes. Then no file appears, and the former version stays.
+pub fn protect(
+    party: &Party,
+    request: &ProtectRequest,
+    approval: Approval<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Protected> {
+    party.approve(approval)?;
+    let announcement = party.announcement()?;
+    let (dataset, path) = place(party, request)?;
+    let identifiers = identifier_columns(party, request)?;
+
+    let token = party.keys().token();
+    let key = token.token_key(party.root(), announcement.epoch)?;
+    let spec = ProtectSpec {
+        kinds: identifiers
+            .iter()
+            .map(|(kind, columns)| KindSource {
+                tokenizer: Tokenizer::new(party.root(), kind, key.clone()),
+                kind: (*kind).clone(),
+                columns: columns.clone(),
+            })
+            .collect(),
+        keep: request.keep.clone(),
+    };
+    let mut reader =
+        SourceReader::open(&request.source, &request.read, &request.fetch, Some(spec.columns().as_slice()))?;
+
+    let former = former_version(party, &dataset, &path)?;
+    let mut rng = UnwrapErr(getrandom::SysRng);
+    let secret = DatasetSecret::generate(key.canary(party.root(), announcement.epoch), &mut rng);
+    let kinds: Vec<Kind> = identifiers.iter().map(|(kind, _)| (*kind).clone()).collect();
+    let header = DatasetHeader {
+        root: *party.root(),
+        epoch: announcement.epoch,
+        holder: party.name().clone(),
+        dataset: dataset.clone(),
+        version: party.memory().next_dataset_version(party.root(), &dataset, former)?,
+        kinds: DatasetHeader::kinds_of(&kinds),
+        key_id: token.key_id(),
+    };
+    let version = header.version;
+    let identity = party.keys().identity();
+    let envelope = DatasetEnvelope::seal(header, &secret, &announcement.dataset_key, identity, &mut rng)?;
+
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
+    }
+    let kept = spec.kept(&reader.schema())?;
+    let names = spec.kind_names();
+    let writer = ProtectedWriter::create(&path, &kept, &names, &secret.file_key, envelope.encode())?;
+    let mut quarantine = Quarantine::new(quarantine_path(request), reader.columns());
+    let (bytes, of) = (AtomicU64::new(0), reader.total_bytes());
+    let told = |rows| progress(Progress { rows, bytes: bytes.load(Ordering::Relaxed), of });
+    let metered = Metered { reader: &mut reader, bytes: &bytes };
+    let summary = tokenise::protect(metered, &spec, writer, Some(&mut quarantine), request.threads, &told)?;
+    Ok(Protected {
+        path,
+        dataset,
+        version,
+        sha256: summary.delivered.sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+        identifiers: identifiers.into_iter().map(|(kind, columns)| (kind.name().clone(), columns)).collect(),
+        summary,
+        quarantine: quarantine.finish()?,
+        not_utf8_rows: reader.not_utf8_rows(),
+    })
+}
+
+/// Which dataset, and where it is to be written.
+fn place(party: &Party, request: &ProtectRequest) -> Result<(DatasetId, PathBuf)> {
+    let known = &party.space().participant(party.id())?.datasets;
+    let dataset = match (&request.dataset, known.len()) {
+        (Some(dataset), _) => dataset.clone(),
+        (None, 1) => known.keys().next().cloned().unwrap_or_else(|| unreachable!("one dataset")),
+        (None, _) => {
+            let known = known.keys().map(ToString::to_string).collect();
+            return Err(Error::WhichDataset { participant: party.id().clone(), known });
+        }
+    };
+    let location = party.space().dataset_location(party.id(), &dataset)?;
+    match (&request.out, location) {
+        (Some(out), _) => Ok((dataset, out.clone())),
+        (None, Location::Path(path)) => Ok((dataset, path)),
+        (None, url @ Location::Url(_)) => Err(Error::NotWritable { dataset, place: url.to_string() }),
+    }
+}
+
+/// The space's kinds that the source brings, each with its columns.
+fn identifier_columns<'a>(party: &'a Party, request: &ProtectRequest) -> Result<Vec<(&'a Kind, Vec<String>)>> {
+    let kinds = party.space().kinds();
+    if request.identifiers.is_empty() {
+        let reader = SourceReader::open(&request.source, &request.read, &request.fetch, None)?;
+        let has = |kind: &Kind| kind.columns().iter().all(|column| reader.columns().contains(&column.name));
+        let found: Vec<_> = kinds
+            .iter()
+            .filter(|kind| has(kind))
+            .map(|kind| (kind, kind.columns().iter().map(|column| column.name.clone()).collect()))
+            .collect();
+        if found.is_empty() {
+            return Err(Error::NoIdentifierColumn {
+                place: request.source.to_string(),
+                kinds: kinds.iter().map(|kind| kind.name().to_string()).collect(),
+                columns: reader.columns().to_vec(),
+            });
+        }
+        return Ok(found);
+    }
+    let mut found = Vec::new();
+    for (name, columns) in &request.identifiers {
+        let kind = kinds.iter().find(|kind| kind.name() == name).ok_or_else(|| Error::UnknownKind {
+            kind: name.to_string(),
+            known: kinds.iter().map(|kind| kind.name().to_string()).collect(),
+        })?;
+        if kind.columns().len() != columns.len() {
+            let agreed = kind.columns().iter().map(|column| column.name.clone()).collect();
+            return Err(Error::ColumnCount { kind: name.clone(), columns: agreed, found: columns.len() });
+        }
+        found.push((kind, columns.clone()));
+    }
+    Ok(found)
+}
+
+/// The version of the file that is about to be replaced; 0 where there is none. A file that is something else is not touched.
+fn former_version(party: &Party, dataset: &DatasetId, path: &Path) -> Result<u64> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    let in_the_way = || Error::InTheWay { path: path.to_owned() };
+    let envelope = ProtectedFile::inspect(path, &Caps::default()).map_err(|_| in_the_way())?;
+    let header = envelope.header();
+    if header.holder != *party.name() || header.dataset != *dataset {
+        return Err(in_the_way());
+    }
+    // A version counts only within its space; a file of a former space or epoch may be replaced.
+    Ok(if header.root == *party.root() { header.version } else { 0 })
+}
+
+/// Beside the source where that is a file, else in the working folder; never in a folder that others see.
+fn quarantine_path(request: &ProtectRequest) -> PathBuf {
+    if let Some(path) = &request.quarantine {
+        return path.clone();
+    }
+    match &request.source {
+        Source::Path(path) => path.with_extension("rejected.csv"),
+        _ => PathBuf::from("rejected.csv"),
+    }
+}
