@@ -1,0 +1,103 @@
+//! What an event brought forth.
+
+use std::path::PathBuf;
+
+use datafuse_core::{
+    id::{Epoch, EventId, ParticipantId},
+    status::Status,
+};
+use datafuse_engine::report::Report;
+
+/// What processing an event led to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The event had been processed before; nothing was done again.
+    AlreadyDone,
+    /// A type this program does not know: logged, nothing else.
+    Ignored {
+        /// The type's name.
+        event_type: String,
+    },
+    /// An epoch was opened.
+    Opened {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// Enrolment messages were collected.
+    Collected(Collected),
+    /// Datasets were fused.
+    Fused(Fused),
+    /// A report was written.
+    Reported {
+        /// The folder with `report.json` and `report.html`.
+        folder: PathBuf,
+        /// The report.
+        report: Box<Report>,
+        /// What was fused for it.
+        fused: Fused,
+    },
+}
+
+/// What collecting the mailbox led to.
+#[derive(Debug)]
+pub struct Collected {
+    /// How far each holder's enrolment is now.
+    pub status: Status,
+    /// The holders that were enrolled by it.
+    pub newly_enrolled: Vec<ParticipantId>,
+    /// How many messages were refused.
+    pub refused: usize,
+}
+
+/// What fusing led to.
+#[derive(Debug, Default)]
+pub struct Fused {
+    /// The datasets that were fused, with the rows fused of all kinds together.
+    pub datasets: Vec<FusedDataset>,
+    /// How many were fused already.
+    pub unchanged: usize,
+}
+
+/// A dataset that was fused.
+#[derive(Debug)]
+pub struct FusedDataset {
+    /// Whose it is.
+    pub holder: ParticipantId,
+    /// Which, with its version: `customers v3`.
+    pub name: String,
+    /// Rows fused, all kinds together.
+    pub rows: u64,
+}
+
+/// What a processor is told about its progress.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Stage<'a> {
+    /// Rows of a dataset are being fused.
+    Fusing {
+        /// Whose dataset.
+        holder: &'a ParticipantId,
+        /// Rows done.
+        rows: u64,
+        /// Rows in all.
+        of: u64,
+    },
+    /// The fused files are being matched.
+    Matching {
+        /// Rows done.
+        rows: u64,
+        /// Rows in all.
+        of: u64,
+    },
+    /// The report is being written.
+    Reporting,
+}
+
+/// Hears of progress; called often, from several threads.
+pub type Progress<'a> = &'a (dyn Fn(Stage<'_>) + Sync);
+
+/// The id under which an event is known, for places that name files after it.
+pub(crate) fn temporary_name(event: &EventId) -> String {
+    format!(".{event}.part")
+}

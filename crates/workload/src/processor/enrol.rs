@@ -1,0 +1,234 @@
+//! `ENROL`: collects what has come into the mailbox. Every other processor does so first as well.
+//!
+//! What is for this workload, space and epoch is opened, taken into the state and removed; what is damaged or does not belong
+//! here is refused, noted in the published status and removed, so that its sender sees it and sends it again. Messages between
+//! others stay, until their receiver is enrolled and needs them no more.
+
+use std::collections::BTreeSet;
+
+use datafuse_core::{
+    announcement::Announcement,
+    enrolment::{Answer, AwaitingParts, BlindForWorkload, WorkloadStep},
+    id::ParticipantId,
+    message::{Message, Round},
+    name::PublicName,
+    status::{HolderStatus, Refusal, Status},
+};
+use datafuse_space::mailbox::{self, MessageName};
+
+use crate::{
+    error::{Error, Result},
+    outcome::Collected,
+    state::{EpochSecrets, OpenEpoch},
+    workload::Workload,
+};
+
+/// Collects the mailbox, completes what can be completed, and publishes announcement and status.
+pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
+    let open = workload.open_epoch()?;
+    let secrets = workload.state().secrets(open.epoch)?;
+    let (mut refused, mut touched) = (0, BTreeSet::new());
+    for name in workload.mailbox().list()? {
+        if !mailbox::is_message(&name) {
+            continue;
+        }
+        match take_in(workload, &open, &secrets, &name)? {
+            Taken::Kept(holder) => {
+                touched.insert(holder);
+            }
+            Taken::Left => continue,
+            Taken::NotNeeded => {}
+            Taken::Refused(refusal) => {
+                tracing::warn!(message = %name, reason = %refusal.reason, "refused an enrolment message");
+                workload.state_mut().note_refusal(open.epoch, &refusal)?;
+                refused += 1;
+            }
+        }
+        workload.mailbox().remove(&name)?;
+    }
+    // Parts that were kept before a crash may be complete already, so every holder is looked at, not only those touched.
+    let mut newly_enrolled = Vec::new();
+    for (id, name) in holders(workload) {
+        match advance(workload, &open, &name) {
+            Ok(true) => newly_enrolled.push(id),
+            Ok(false) => {}
+            Err(Error::Protocol(error)) => {
+                tracing::warn!(holder = %id, reason = %error, "refused an enrolment");
+                workload.state_mut().forget_parts(open.epoch, &name)?;
+                let refusal = Refusal { sender: Some(name), reason: error.to_string() };
+                workload.state_mut().note_refusal(open.epoch, &refusal)?;
+                refused += 1;
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    announce(workload, &open, &secrets)?;
+    let status = publish_status(workload, &open)?;
+    Ok(Collected { status, newly_enrolled, refused })
+}
+
+enum Taken {
+    /// It went into the state.
+    Kept(PublicName),
+    /// It says what is known, or its receiver needs it no more.
+    NotNeeded,
+    /// It is not for this workload.
+    Left,
+    Refused(Refusal),
+}
+
+fn take_in(workload: &mut Workload, open: &OpenEpoch, secrets: &EpochSecrets, name: &MessageName) -> Result<Taken> {
+    let refused = |sender: Option<&PublicName>, error: &dyn std::fmt::Display| {
+        Taken::Refused(Refusal { sender: sender.cloned(), reason: error.to_string() })
+    };
+    let Some(bytes) = workload.mailbox().read(name)? else { return Ok(Taken::Left) };
+    let message = match Message::decode(&bytes) {
+        Ok(message) => message,
+        Err(error) => return Ok(refused(None, &error)),
+    };
+    let header = message.header();
+    if header.root != *workload.root() {
+        return Ok(Taken::Left);
+    }
+    let space = workload.space();
+    if header.receiver != *space.workload() {
+        let spent = header.epoch < open.epoch || workload.state().enrolled(open.epoch, &header.receiver)?.is_some();
+        return Ok(if spent { Taken::NotNeeded } else { Taken::Left });
+    }
+    // The sender may have joined with a newer copy of the space file than the workload has: leave it until then.
+    let Some((_, sender)) = space.participant_by_name(&header.sender) else { return Ok(Taken::Left) };
+    if !sender.is_holder() {
+        return Ok(refused(None, &"its sender is not a data holder of this space"));
+    }
+    if let Err(error) = header.check(workload.root(), open.epoch, space.workload()) {
+        return Ok(refused(None, &error));
+    }
+    if header.serial != open.serial {
+        return Ok(refused(None, &"it is sealed to a message key that was replaced"));
+    }
+    let payload = match message.open(&secrets.message_key) {
+        Ok(payload) => payload,
+        Err(error) => return Ok(refused(None, &error)),
+    };
+    // From here on the sender is proven.
+    let sender = header.sender.clone();
+    let taken = match header.round {
+        Round::BlindToWorkload => keep_blind(workload, open, &message, &payload),
+        Round::AnswerToWorkload => keep_answer(workload, open, &message, &payload),
+        Round::ShareToHolder => return Ok(refused(Some(&sender), &"a share is for a holder, not for the workload")),
+    };
+    match taken {
+        Err(error @ (Error::Protocol(_) | Error::StewardChangedShare { .. } | Error::KeyChanged { .. })) => {
+            Ok(refused(Some(&sender), &error))
+        }
+        other => other,
+    }
+}
+
+fn keep_blind(workload: &mut Workload, open: &OpenEpoch, message: &Message, payload: &[u8]) -> Result<Taken> {
+    let (header, space) = (message.header(), workload.space());
+    let steward = &header.sender;
+    if !space.steward_names().contains(steward) {
+        return Err(datafuse_core::Error::NotASteward { sender: steward.fingerprint() }.into());
+    }
+    let Some(holder) = header.subject.clone() else {
+        return Err(datafuse_core::Error::Malformed { what: "steward's blind" }.into());
+    };
+    if !space.participant_by_name(&holder).is_some_and(|(_, participant)| participant.is_holder()) {
+        return Ok(Taken::Left);
+    }
+    if workload.state().enrolled(open.epoch, &holder)?.is_some() {
+        return Ok(Taken::NotNeeded);
+    }
+    let blind = BlindForWorkload::decode(payload)?;
+    workload.state_mut().keep_blind(open.epoch, &holder, steward, &blind)?;
+    Ok(Taken::Kept(holder))
+}
+
+fn keep_answer(workload: &mut Workload, open: &OpenEpoch, message: &Message, payload: &[u8]) -> Result<Taken> {
+    let header = message.header();
+    let holder = header.sender.clone();
+    let [key_id] = header.key_ids.as_slice() else {
+        return Err(datafuse_core::Error::Malformed { what: "holder's answer" }.into());
+    };
+    match workload.state().enrolled(open.epoch, &holder)? {
+        Some(enrolled) if enrolled == *key_id => return Ok(Taken::NotNeeded),
+        Some(_) => return Err(Error::KeyChanged { holder: holder.fingerprint() }),
+        None => {}
+    }
+    let answer = Answer::decode(payload)?;
+    workload.state_mut().keep_answer(open.epoch, &holder, *key_id, &answer)?;
+    Ok(Taken::Kept(holder))
+}
+
+/// Enrols a holder where all its parts are there. Gives whether it did.
+fn advance(workload: &mut Workload, open: &OpenEpoch, holder: &PublicName) -> Result<bool> {
+    let state = workload.state();
+    let Some((key_id, answer)) = state.answer(open.epoch, holder)? else { return Ok(false) };
+    let mut parts = AwaitingParts::new(holder.clone(), &workload.space().steward_names());
+    for (steward, blind) in state.blinds(open.epoch, holder)? {
+        match parts.receive_blind(&steward, blind)? {
+            WorkloadStep::Awaiting(awaiting) => parts = awaiting,
+            WorkloadStep::Enrolled(_) => return Ok(false),
+        }
+    }
+    match parts.receive_answer(answer)? {
+        WorkloadStep::Awaiting(_) => Ok(false),
+        WorkloadStep::Enrolled(rekey) => {
+            workload.state_mut().enrol(open.epoch, holder, key_id, &rekey)?;
+            Ok(true)
+        }
+    }
+}
+
+/// Puts the announcement where it is not there, or is not this one.
+fn announce(workload: &Workload, open: &OpenEpoch, secrets: &EpochSecrets) -> Result<()> {
+    let announcement = Announcement {
+        root: *workload.root(),
+        epoch: open.epoch,
+        serial: open.serial,
+        dataset_key: secrets.dataset_key.public(),
+        message_key: secrets.message_key.public(),
+    }
+    .sign(workload.identity());
+    let name = mailbox::announcement_name(workload.root());
+    if workload.mailbox().read(&name)?.as_ref() != Some(&announcement) {
+        workload.mailbox().put(&name, &announcement)?;
+    }
+    Ok(())
+}
+
+/// Publishes how far enrolment is, where that is not what the mailbox says already.
+fn publish_status(workload: &mut Workload, open: &OpenEpoch) -> Result<Status> {
+    let state = workload.state();
+    let mut entries = Vec::new();
+    for (_, holder) in holders(workload) {
+        entries.push(HolderStatus {
+            blinds_from: state.blinds(open.epoch, &holder)?.into_iter().map(|(steward, _)| steward).collect(),
+            answered: state.answer(open.epoch, &holder)?.map(|(key_id, _)| key_id),
+            enrolled: state.enrolled(open.epoch, &holder)?,
+            holder,
+        });
+    }
+    let name = mailbox::status_name(workload.root());
+    let published = match workload.mailbox().read(&name)? {
+        Some(bytes) => Status::verify(&bytes, workload.root(), workload.space().workload()).ok(),
+        None => None,
+    };
+    let refusals = state.refusals(open.epoch)?;
+    let serial = published.as_ref().map_or(0, |published| published.serial);
+    let status = Status { root: *workload.root(), epoch: open.epoch, serial, holders: entries, refusals };
+    if published.as_ref() == Some(&status) {
+        return Ok(status);
+    }
+    let status = Status { serial: workload.state_mut().next_status_serial()?, ..status };
+    workload.mailbox().put(&name, &status.sign(workload.identity()))?;
+    Ok(status)
+}
+
+fn holders(workload: &Workload) -> Vec<(ParticipantId, PublicName)> {
+    let named = |(id, participant): (&ParticipantId, &datafuse_space::agreement::Participant)| {
+        Some((id.clone(), participant.name.clone()?))
+    };
+    workload.space().holders().filter_map(named).collect()
+}

@@ -1,0 +1,308 @@
+//! `FUSE`: turns what is delivered and not yet fused into fused files, and only that. Checks do so first as well.
+//!
+//! Nothing is believed of a file before its envelope is checked against the agreement and opened with the key of the epoch;
+//! what it replaces goes only when the new one is in the state.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use datafuse_core::{
+    dataset::{DatasetSecret, Expected},
+    fused::ReKey,
+    id::{DatasetId, KindName, ParticipantId},
+    keys::KeyId,
+    name::PublicName,
+};
+use datafuse_engine::{
+    Caps,
+    dataset::{
+        FetchPolicy, fetch_to_file,
+        protected::{ProtectedFile, commitment},
+    },
+    fuse::{FuseKeys, FusedOutput, fuse as fuse_file},
+};
+use datafuse_space::Location;
+
+use crate::{
+    error::{Error, Result},
+    event::Event,
+    outcome::{Fused, FusedDataset, Progress, Stage},
+    state::{AcceptedDataset, EpochSecrets, FusedKind, OpenEpoch},
+    workload::Workload,
+};
+
+/// A holder that takes part in an event.
+pub(super) struct TakingPart {
+    pub(super) id: ParticipantId,
+    pub(super) name: PublicName,
+    datasets: Vec<(DatasetId, Location)>,
+}
+
+impl TakingPart {
+    /// The datasets it brings.
+    pub(super) fn datasets(&self) -> impl Iterator<Item = &DatasetId> {
+        self.datasets.iter().map(|(dataset, _)| dataset)
+    }
+}
+
+/// The holders that take part: those the event names in `holders`, else all of the space, sorted by name.
+pub(super) fn taking_part(workload: &Workload, event: &Event) -> Result<Vec<TakingPart>> {
+    let space = workload.space();
+    let named: Option<BTreeSet<ParticipantId>> = match event.body.get("holders") {
+        None => None,
+        Some(value) => {
+            let invalid = || Error::EventField { field: "holders", expected: "a list of participants of the space" };
+            let list = value.as_array().ok_or_else(invalid)?;
+            let ids = list.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).ok_or_else(invalid));
+            Some(ids.collect::<Result<_>>()?)
+        }
+    };
+    if let Some(named) = &named {
+        for id in named {
+            if !space.participant(id)?.is_holder() {
+                return Err(Error::NotAHolder { participant: id.clone() });
+            }
+        }
+    }
+    let mut holders = Vec::new();
+    for (id, participant) in space.holders() {
+        if named.as_ref().is_some_and(|named| !named.contains(id)) {
+            continue;
+        }
+        let name = participant.name.clone().ok_or_else(|| Error::NotAHolder { participant: id.clone() })?;
+        let datasets = participant
+            .datasets
+            .keys()
+            .map(|dataset| Ok((dataset.clone(), space.dataset_location(id, dataset)?)))
+            .collect::<Result<Vec<_>>>()?;
+        if datasets.is_empty() {
+            return Err(Error::NoDataset { holder: id.clone() });
+        }
+        holders.push(TakingPart { id: id.clone(), name, datasets });
+    }
+    if holders.len() < 2 {
+        return Err(Error::TooFewHolders { found: holders.len() });
+    }
+    Ok(holders)
+}
+
+/// Fuses every dataset of these holders that is not fused yet.
+pub(super) fn fuse(workload: &mut Workload, holders: &[TakingPart], progress: Progress<'_>) -> Result<Fused> {
+    let open = workload.open_epoch()?;
+    let secrets = workload.state().secrets(open.epoch)?;
+    // Everybody is looked at before the long work begins, so that what is missing is said in seconds, and all at once.
+    let missing: Vec<_> = holders
+        .iter()
+        .filter_map(|holder| match workload.state().enrolled(open.epoch, &holder.name) {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Ok(holder.id.clone())),
+            Err(error) => Some(Err(error)),
+        })
+        .collect::<Result<_>>()?;
+    if !missing.is_empty() {
+        return Err(Error::NotEnrolled { holders: missing });
+    }
+    sweep(workload)?;
+    let mut fused = Fused::default();
+    for holder in holders {
+        let Some((key_id, rekey)) = workload.state().rekey(open.epoch, &holder.name)? else {
+            return Err(Error::NotEnrolled { holders: vec![holder.id.clone()] });
+        };
+        for (dataset, location) in &holder.datasets {
+            let delivered = Delivered { holder, dataset, key_id, rekey: &rekey };
+            let file = obtain(workload, holder, dataset, location)?;
+            match delivered.fuse(workload, &open, &secrets, &file.path, progress)? {
+                Some(done) => fused.datasets.push(done),
+                None => fused.unchanged += 1,
+            }
+        }
+    }
+    Ok(fused)
+}
+
+/// A dataset file at hand; one that was fetched goes when this is dropped.
+struct AtHand {
+    path: PathBuf,
+    _fetched: Option<tempfile::TempPath>,
+}
+
+fn obtain(workload: &Workload, holder: &TakingPart, dataset: &DatasetId, location: &Location) -> Result<AtHand> {
+    match location {
+        Location::Path(path) if path.is_file() => Ok(AtHand { path: path.clone(), _fetched: None }),
+        Location::Path(path) => Err(Error::DatasetMissing {
+            holder: holder.id.clone(),
+            dataset: dataset.clone(),
+            path: path.clone(),
+        }),
+        Location::Url(url) => {
+            let policy = FetchPolicy { allow_hosts: workload.allow_hosts().to_vec(), ..FetchPolicy::strict() };
+            let fetched = fetch_to_file(url, &policy, &workload.limits().temp_dir)?;
+            Ok(AtHand { path: fetched.to_path_buf(), _fetched: Some(fetched) })
+        }
+    }
+}
+
+struct Delivered<'a> {
+    holder: &'a TakingPart,
+    dataset: &'a DatasetId,
+    key_id: KeyId,
+    rekey: &'a ReKey,
+}
+
+impl Delivered<'_> {
+    /// Fuses the file where it is new; `None` where it is fused already.
+    fn fuse(
+        &self,
+        workload: &mut Workload,
+        open: &OpenEpoch,
+        secrets: &EpochSecrets,
+        path: &Path,
+        progress: Progress<'_>,
+    ) -> Result<Option<FusedDataset>> {
+        let caps = Caps::default();
+        let envelope = ProtectedFile::inspect(path, &caps)?;
+        let header = envelope.header();
+        let refused =
+            |source| Error::Dataset { holder: self.holder.id.clone(), dataset: self.dataset.clone(), source };
+        header
+            .check(&Expected {
+                root: workload.root(),
+                epoch: open.epoch,
+                holder: &self.holder.name,
+                dataset: self.dataset,
+                kinds: workload.space().kinds(),
+                key_id: self.key_id,
+            })
+            .map_err(refused)?;
+        let sha256 = commitment(path)?;
+        let accepted = workload.state().dataset(open.epoch, &self.holder.name, self.dataset)?;
+        if let Some(accepted) = &accepted {
+            if accepted.sha256 == sha256 {
+                return Ok(None);
+            }
+            header.check_newer_than(accepted.version).map_err(refused)?;
+        }
+        let secret = envelope.open_as_workload(&secrets.dataset_key).map_err(refused)?;
+        self.check_canary(workload, open, secrets, &secret)?;
+        let file = ProtectedFile::open(path, &secret.file_key, &caps)?;
+        let expected: Vec<_> = header.kinds.iter().map(|(kind, _)| kind).collect();
+        if file.kinds().iter().collect::<Vec<_>>() != expected {
+            return Err(refused(datafuse_core::Error::Malformed { what: "dataset" }));
+        }
+
+        let kinds = self.fuse_kinds(workload, secrets, &file, header.version, progress)?;
+        // The file may have been replaced while it was read.
+        if commitment(path)? != sha256 {
+            self.discard(workload, &kinds);
+            return Err(Error::DatasetChanged { holder: self.holder.id.clone(), dataset: self.dataset.clone() });
+        }
+        let rows = kinds.values().map(|kind| kind.fused).sum();
+        workload.state_mut().accept_dataset(
+            open.epoch,
+            &AcceptedDataset {
+                holder: self.holder.name.clone(),
+                dataset: self.dataset.clone(),
+                version: header.version,
+                sha256,
+                key_id: self.key_id,
+                rows: file.counts().rows,
+                kinds,
+            },
+        )?;
+        if let Some(former) = accepted {
+            self.discard(workload, &former.kinds);
+        }
+        let name = format!("{} v{}", self.dataset, header.version);
+        Ok(Some(FusedDataset { holder: self.holder.id.clone(), name, rows }))
+    }
+
+    fn fuse_kinds(
+        &self,
+        workload: &Workload,
+        secrets: &EpochSecrets,
+        file: &ProtectedFile,
+        version: u64,
+        progress: Progress<'_>,
+    ) -> Result<BTreeMap<KindName, FusedKind>> {
+        let keys = FuseKeys { rekey: self.rekey, match_secret: &secrets.match_secret };
+        let of = file.rows();
+        let mut kinds = BTreeMap::new();
+        for kind in file.kinds() {
+            let name = fused_file_name()?;
+            let out = workload.layout().fused().join(&name);
+            let label = fused_label(&self.holder.name, self.dataset, version, kind);
+            let done = AtomicU64::new(0);
+            let told = |rows| {
+                let rows = done.fetch_add(rows, Ordering::Relaxed) + rows;
+                progress(Stage::Fusing { holder: &self.holder.id, rows, of });
+            };
+            let output = FusedOutput { path: &out, store_key: &secrets.store_key, label: &label };
+            let summary = fuse_file(file, kind, &keys, &output, workload.limits(), &told)?;
+            let counts = file.counts().kinds.get(kind).copied().unwrap_or_default();
+            kinds.insert(
+                kind.clone(),
+                FusedKind { empty: counts.empty, invalid: counts.invalid, fused: summary.rows, file: name },
+            );
+        }
+        Ok(kinds)
+    }
+
+    /// All converted canaries of an epoch are equal, or somebody's key or enrolment is not what it should be.
+    fn check_canary(
+        &self,
+        workload: &mut Workload,
+        open: &OpenEpoch,
+        secrets: &EpochSecrets,
+        secret: &DatasetSecret,
+    ) -> Result<()> {
+        let refused =
+            |source| Error::Dataset { holder: self.holder.id.clone(), dataset: self.dataset.clone(), source };
+        let fused = self.rekey.fuse(std::slice::from_ref(&secret.canary)).map_err(refused)?;
+        let [canary] = secrets.match_secret.match_keys(&fused)[..] else {
+            return Err(refused(datafuse_core::Error::Malformed { what: "dataset" }));
+        };
+        let (kept, first) = workload.state_mut().canary(open.epoch, &self.holder.name, canary.as_bytes())?;
+        if kept == *canary.as_bytes() {
+            return Ok(());
+        }
+        let other = workload.space().party(&first).map_or_else(|| first.fingerprint(), ToString::to_string);
+        Err(Error::CanaryDisagrees { holder: self.holder.id.clone(), other })
+    }
+
+    /// Removes fused files that nothing refers to any more; what cannot be removed now is swept later.
+    fn discard(&self, workload: &Workload, kinds: &BTreeMap<KindName, FusedKind>) {
+        for kind in kinds.values() {
+            let _ = fs::remove_file(workload.layout().fused().join(&kind.file));
+        }
+    }
+}
+
+/// What a fused file is made of; it opens under this very label only, so no file can stand in for another.
+pub(super) fn fused_label(holder: &PublicName, dataset: &DatasetId, version: u64, kind: &KindName) -> String {
+    format!("{holder}/{dataset}/{version}/{kind}")
+}
+
+/// Removes what a crash left in the fused store.
+fn sweep(workload: &Workload) -> Result<()> {
+    let folder = workload.layout().fused();
+    let error = |source| Error::Folder { action: "list", path: folder.clone(), source };
+    let known: BTreeSet<_> = workload.state().fused_files()?.into_iter().collect();
+    for entry in fs::read_dir(&folder).map_err(error)? {
+        let entry = entry.map_err(error)?;
+        if entry.file_name().to_str().is_none_or(|name| !known.contains(name)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// A name that says nothing about whose file it is.
+fn fused_file_name() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;
+    Ok(format!("{}.parquet", hex::encode(bytes)))
+}

@@ -1,0 +1,202 @@
+#![allow(clippy::unwrap_used)]
+use datafuse_core::{
+    enrolment::contribute,
+    keys::PartyKeys,
+};
+use rand_core::UnwrapErr;
+
+use super::*;
+
+const EPOCH: Epoch = Epoch(1);
+
+fn keys() -> PartyKeys {
+    PartyKeys::generate(&mut UnwrapErr(getrandom::SysRng))
+}
+
+fn root() -> Root {
+    Root::from_bytes([1; 32])
+}
+
+fn secrets() -> EpochSecrets {
+    let mut rng = UnwrapErr(getrandom::SysRng);
+    EpochSecrets {
+        dataset_key: ReceiveKey::generate(&mut rng),
+        message_key: ReceiveKey::generate(&mut rng),
+        match_secret: MatchSecret::generate(&mut rng),
+        store_key: Zeroizing::new([5; 32]),
+    }
+}
+
+fn event() -> EventId {
+    "01J0".parse().unwrap()
+}
+
+struct Fixture {
+    folder: tempfile::TempDir,
+    workload: PartyKeys,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), workload: keys() }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("state.db")
+    }
+
+    fn open(&self) -> State {
+        State::open(&self.path(), &root(), self.workload.token().state_key(&root())).unwrap()
+    }
+
+    fn opened(&self) -> State {
+        let mut state = self.open();
+        state.begin_epoch(&secrets(), &event()).unwrap();
+        state
+    }
+}
+
+#[test]
+fn secrets_survive_reopening_and_one_epoch_is_open() {
+    let fixture = Fixture::new();
+    let before = secrets();
+    fixture.open().begin_epoch(&before, &event()).unwrap();
+    let mut state = fixture.open();
+    assert_eq!(state.open_epoch().unwrap().unwrap().epoch, EPOCH);
+    let after = state.secrets(EPOCH).unwrap();
+    assert_eq!(after.dataset_key.public(), before.dataset_key.public());
+    assert_eq!(after.store_key, before.store_key);
+    assert!(matches!(state.begin_epoch(&before, &event()), Err(Error::EpochOpen { epoch: EPOCH })));
+}
+
+#[test]
+fn another_key_or_another_space_does_not_open_it() {
+    let fixture = Fixture::new();
+    drop(fixture.opened());
+    let other_key = keys().token().state_key(&root());
+    assert!(matches!(State::open(&fixture.path(), &root(), other_key), Err(Error::StateSealed)));
+    let other_root = Root::from_bytes([2; 32]);
+    let key = fixture.workload.token().state_key(&other_root);
+    assert!(matches!(State::open(&fixture.path(), &other_root, key), Err(Error::StateOfAnotherSpace)));
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let fixture = Fixture::new();
+    let state = fixture.open();
+    state.db.pragma_update(None, "user_version", 99).unwrap();
+    drop(state);
+    let key = fixture.workload.token().state_key(&root());
+    assert!(matches!(State::open(&fixture.path(), &root(), key), Err(Error::StateNewer { found: 99, .. })));
+}
+
+#[test]
+fn enrolling_erases_the_parts_from_database_and_disk() {
+    let fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let (steward, holder) = (keys(), keys());
+    let (steward_name, holder_name) = (steward.identity().public_name(), holder.identity().public_name());
+    let (_, blind) = contribute(steward.share(), &root(), EPOCH, &holder_name).unwrap();
+    state.keep_blind(EPOCH, &holder_name, &steward_name, &blind).unwrap();
+    state.keep_blind(EPOCH, &holder_name, &steward_name, &blind).unwrap();
+    let kept = state.blinds(EPOCH, &holder_name).unwrap();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].1.encode(), blind.encode());
+    let sealed: Vec<u8> = state.db.query_row("SELECT sealed FROM blind", [], |row| row.get(0)).unwrap();
+
+    let mut one = [0; 32];
+    one[0] = 1;
+    let rekey = ReKey::from_bytes(&one).unwrap();
+    let key_id = holder.token().key_id();
+    state.enrol(EPOCH, &holder_name, key_id, &rekey).unwrap();
+    assert!(state.blinds(EPOCH, &holder_name).unwrap().is_empty());
+    let (kept_id, kept) = state.rekey(EPOCH, &holder_name).unwrap().unwrap();
+    assert_eq!((kept_id, kept.to_bytes()), (key_id, rekey.to_bytes()));
+
+    // The write-ahead log is emptied at a checkpoint; then no copy of the sealed blind is left in any file.
+    state.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    for entry in std::fs::read_dir(fixture.folder.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(sealed.len()).any(|window| window == sealed));
+    }
+}
+
+#[test]
+fn nothing_secret_is_in_the_file_in_clear() {
+    let fixture = Fixture::new();
+    let mut state = fixture.open();
+    let secrets = secrets();
+    state.begin_epoch(&secrets, &event()).unwrap();
+    state.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let bytes = std::fs::read(fixture.path()).unwrap();
+    for secret in [secrets.dataset_key.as_bytes(), secrets.message_key.as_bytes(), secrets.match_secret.as_bytes()] {
+        assert!(!bytes.windows(32).any(|window| window == secret));
+    }
+}
+
+#[test]
+fn a_sealed_row_does_not_open_in_another_place() {
+    let fixture = Fixture::new();
+    let state = fixture.opened();
+    let swap = "UPDATE secret SET sealed = (SELECT sealed FROM secret WHERE name = 'message-key') WHERE name = 'dataset-key'";
+    state.db.execute(swap, []).unwrap();
+    assert!(matches!(state.secrets(EPOCH), Err(Error::StateSealed)));
+}
+
+#[test]
+fn a_steward_with_another_share_for_another_holder_is_found() {
+    let fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let (steward, a, b) = (keys(), keys().identity().public_name(), keys().identity().public_name());
+    let name = steward.identity().public_name();
+    let (_, honest) = contribute(steward.share(), &root(), EPOCH, &a).unwrap();
+    let (_, other) = contribute(keys().share(), &root(), EPOCH, &b).unwrap();
+    state.keep_blind(EPOCH, &a, &name, &honest).unwrap();
+    assert!(matches!(state.keep_blind(EPOCH, &b, &name, &other), Err(Error::StewardChangedShare { .. })));
+    assert!(state.blinds(EPOCH, &b).unwrap().is_empty());
+}
+
+#[test]
+fn the_first_canary_is_kept() {
+    let fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let (a, b) = (keys().identity().public_name(), keys().identity().public_name());
+    assert_eq!(state.canary(EPOCH, &a, &[1; 16]).unwrap(), ([1; 16], a.clone()));
+    assert_eq!(state.canary(EPOCH, &b, &[2; 16]).unwrap(), ([1; 16], a));
+}
+
+#[test]
+fn datasets_events_and_refusals_are_remembered() {
+    let fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let holder = keys().identity().public_name();
+    let dataset: DatasetId = "customers".parse().unwrap();
+    let kind = FusedKind { empty: 1, invalid: 2, fused: 7, file: "a.parquet".into() };
+    let mut accepted = AcceptedDataset {
+        holder: holder.clone(),
+        dataset: dataset.clone(),
+        version: 1,
+        sha256: "00".into(),
+        key_id: keys().token().key_id(),
+        rows: 10,
+        kinds: [("email".parse().unwrap(), kind)].into(),
+    };
+    state.accept_dataset(EPOCH, &accepted).unwrap();
+    accepted.version = 2;
+    state.accept_dataset(EPOCH, &accepted).unwrap();
+    assert_eq!(state.dataset(EPOCH, &holder, &dataset).unwrap(), Some(accepted));
+    assert_eq!(state.fused_files().unwrap(), ["a.parquet"]);
+
+    assert!(!state.is_done(&event()).unwrap());
+    state.note_done(&event(), "FUSE").unwrap();
+    state.note_done(&event(), "FUSE").unwrap();
+    assert!(state.is_done(&event()).unwrap());
+
+    for index in 0..40 {
+        let refusal = Refusal { sender: Some(holder.clone()), reason: format!("reason {index}") };
+        state.note_refusal(EPOCH, &refusal).unwrap();
+    }
+    let refusals = state.refusals(EPOCH).unwrap();
+    assert_eq!(refusals.len(), datafuse_core::status::Status::MAX_REFUSALS);
+    assert_eq!(refusals.last().unwrap().reason, "reason 39");
+}

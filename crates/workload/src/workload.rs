@@ -1,0 +1,142 @@
+//! The workload of one space: its agreement, keys, state and places, opened once and handed from event to event.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use datafuse_core::{
+    keys::{Identity, PartyKeys},
+    root::Root,
+};
+use datafuse_engine::runtime::Limits;
+use datafuse_space::{Layout, Mailbox, Space, mailbox};
+
+use crate::{
+    error::{Error, Result},
+    state::{OpenEpoch, State},
+};
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory, temporary space and threads of the engine.
+    pub limits: Limits,
+    /// The folder for reports, where it is not the space file's.
+    pub outputs: Option<PathBuf>,
+    /// The folder for the workload's state, where it is not the space file's.
+    pub state: Option<PathBuf>,
+    /// Hosts that may be fetched from although they are not public: the operator's word, never the space file's.
+    pub allow_hosts: Vec<String>,
+}
+
+/// An open workload.
+pub struct Workload {
+    space: Space,
+    root: Root,
+    layout: Layout,
+    keys: PartyKeys,
+    state: State,
+    mailbox: Box<dyn Mailbox>,
+    options: Options,
+}
+
+impl Workload {
+    /// Opens the workload of a space: checks that the key file is the workload's, opens mailbox and state.
+    ///
+    /// # Errors
+    /// [`Error::NotTheWorkload`]; [`Error::Space`] for the mailbox; [`Error::Folder`]; those of [`State::open`].
+    pub fn open(space: Space, keys: PartyKeys, options: Options) -> Result<Self> {
+        let name = keys.identity().public_name();
+        if name != *space.workload() {
+            return Err(Error::NotTheWorkload {
+                found: name.fingerprint(),
+                expected: space.workload().fingerprint(),
+            });
+        }
+        let mut layout = Layout::new(&space);
+        if let Some(outputs) = &options.outputs {
+            layout.outputs.clone_from(outputs);
+        }
+        if let Some(state) = &options.state {
+            layout.state.clone_from(state);
+        }
+        create_private_folder(&layout.state)?;
+        create_private_folder(&layout.fused())?;
+        let root = space.root();
+        let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root))?;
+        let mailbox = mailbox::open(&layout.mailbox)?;
+        Ok(Self { space, root, layout, keys, state, mailbox, options })
+    }
+
+    /// The agreement.
+    #[must_use]
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// The places.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        self.keys.identity()
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    pub(crate) fn mailbox(&self) -> &dyn Mailbox {
+        self.mailbox.as_ref()
+    }
+
+    pub(crate) fn allow_hosts(&self) -> &[String] {
+        &self.options.allow_hosts
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    /// The open epoch.
+    ///
+    /// # Errors
+    /// [`Error::NoEpoch`], [`Error::State`].
+    pub(crate) fn open_epoch(&self) -> Result<OpenEpoch> {
+        self.state.open_epoch()?.ok_or(Error::NoEpoch)
+    }
+
+    /// Waits until no other process works on this state, and keeps others out until the guard is dropped.
+    pub(crate) fn lock(&self) -> Result<StateLock> {
+        let path = self.layout.state.join("lock");
+        let error = |source| Error::Folder { action: "lock", path: path.clone(), source };
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(error)?;
+        file.lock().map_err(error)?;
+        Ok(StateLock { _file: file })
+    }
+}
+
+/// Keeps other processes from working on the same state; the operating system frees it when a process dies.
+pub(crate) struct StateLock {
+    _file: File,
+}
+
+/// Makes a folder that only its owner reads.
+pub(crate) fn create_private_folder(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|source| Error::Folder { action: "create", path: path.to_owned(), source })
+}
