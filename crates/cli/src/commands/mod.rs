@@ -1,0 +1,104 @@
+//! One file a command, or a family of them: takes parsed arguments, calls the crate that does it, prints the result.
+
+mod demo;
+mod doctor;
+mod event;
+mod normalize;
+mod party;
+mod report;
+mod space;
+
+use std::path::Path;
+
+use clap::CommandFactory;
+use datafuse_core::keys::PartyKeys;
+use datafuse_engine::{
+    dataset::{Encoding, Format, ReadOptions, Source},
+    runtime::Limits,
+};
+use datafuse_space::keyfile;
+use rand_core::UnwrapErr;
+use serde_json::json;
+
+use crate::{
+    args::{Cli, Command, EncodingArg, FormatArg, KeygenArgs, LimitArgs, SourceArgs},
+    console::Console,
+    failure::{Code, Failure, Result},
+};
+
+/// Runs a command.
+pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
+    match command {
+        Command::Demo(args) => demo::demo(&args, console),
+        Command::Keygen(args) => keygen(&args, console),
+        Command::Space(command) => space::space(command, console),
+        Command::Normalize(args) => normalize::normalize(&args, console),
+        Command::Protect(args) => party::protect(args, console),
+        Command::Enrol(args) => party::enrol(&args, console),
+        Command::Send(args) => event::send(&args, console),
+        Command::Run(args) => event::run(&args, console),
+        Command::Serve(args) => event::serve(&args, console),
+        Command::Report(command) => report::report(&command, console),
+        Command::Doctor(args) => doctor::doctor(&args, console),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "datafuse", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man => man(),
+    }
+}
+
+fn man() -> Result<()> {
+    let failed = |source| Failure::file("write", Path::new("standard output"), &source);
+    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(failed)
+}
+
+fn keygen(args: &KeygenArgs, console: &Console) -> Result<()> {
+    let keys = PartyKeys::generate(&mut UnwrapErr(getrandom::SysRng));
+    let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    keyfile::create(&args.out, &keys, &created)?;
+    let name = keys.identity().public_name();
+    console.say(format_args!(
+        "Keys written to {} (readable by you alone). The public name, for everybody, with fingerprint {}:",
+        args.out.display(),
+        name.fingerprint()
+    ));
+    let value = json!({ "key_file": args.out, "public_name": name.to_string(), "fingerprint": name.fingerprint() });
+    console.result(&value, || format!("{name}\n"));
+    Ok(())
+}
+
+fn limits(args: &LimitArgs) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        memory_bytes: args.memory_limit,
+        temp_dir: args.temp_dir.clone().unwrap_or(usual.temp_dir),
+        max_temp_bytes: usual.max_temp_bytes,
+        threads: args.threads.unwrap_or(usual.threads).max(1),
+    }
+}
+
+fn source(args: &SourceArgs) -> Result<(Source, ReadOptions)> {
+    let format = args.format.map(|format| match format {
+        FormatArg::Csv => Format::Csv,
+        FormatArg::Json => Format::Json,
+        FormatArg::Parquet => Format::Parquet,
+    });
+    let delimiter = match args.delimiter.as_deref() {
+        None => None,
+        Some("tab" | "\\t") => Some(b'\t'),
+        Some(text) => match text.as_bytes() {
+            [byte] => Some(*byte),
+            _ => {
+                let fact = "--delimiter takes one character";
+                return Err(Failure::new(Code::Usage, fact, "--delimiter ';' or --delimiter tab"));
+            }
+        },
+    };
+    let encoding = match args.encoding {
+        EncodingArg::Utf8 => Encoding::Utf8,
+        EncodingArg::Latin1 => Encoding::Latin1,
+    };
+    let options = ReadOptions { format, delimiter, header: !args.no_header, encoding, ..ReadOptions::default() };
+    Ok((args.source.parse()?, options))
+}

@@ -1,0 +1,201 @@
+//! What a data holder runs: `datafuse enrol` and `datafuse protect`.
+
+use std::{collections::BTreeMap, io::IsTerminal};
+
+use datafuse_core::id::KindName;
+use datafuse_engine::dataset::FetchPolicy;
+use datafuse_holder::{
+    NameToApprove, Party,
+    enrol::{self, Awaited, Done, EnrolReport},
+    protect::{self, ProtectRequest, Protected},
+};
+use datafuse_space::Space;
+use serde_json::json;
+
+use super::{limits, source};
+use crate::{
+    args::{EnrolArgs, PartyArgs, ProtectArgs},
+    console::{Console, count, percent},
+    failure::{Code, Failure, Result},
+};
+
+/// A share of invalid identifiers above which a person should look at the quarantine file.
+const MANY_INVALID: f64 = 0.05;
+
+fn open(args: &PartyArgs) -> Result<Party> {
+    Ok(Party::open(Space::read(&args.space)?, &args.party, &args.key)?)
+}
+
+/// Shows names and asks; with `--yes` it only shows.
+fn approve(console: &Console, yes: bool, names: &[NameToApprove]) -> bool {
+    let changed = names.iter().any(|name| name.formerly.is_some());
+    console.warn("these names were not approved on this machine yet. Compare each fingerprint with the party itself:");
+    for NameToApprove { party, name, founding, formerly } in names {
+        let what = if *founding { "founding name" } else { "participant" };
+        eprintln!("  {party} ({what}): {}\n    {name}", name.fingerprint());
+        if let Some(formerly) = formerly {
+            eprintln!("    CHANGED: until now its fingerprint was {}", formerly.fingerprint());
+        }
+    }
+    if yes {
+        return true;
+    }
+    if !std::io::stdin().is_terminal() {
+        return false;
+    }
+    let question = if changed { "Approve these names, the changed ones too?" } else { "Approve these names?" };
+    dialoguer::Confirm::new().with_prompt(question).default(false).interact().unwrap_or(false)
+}
+
+pub(super) fn enrol(args: &EnrolArgs, console: &Console) -> Result<()> {
+    let party = open(&args.party)?;
+    let report = enrol::enrol(&party, &mut |names| approve(console, args.party.yes, names))?;
+    let value = json!({
+        "party": party.id().to_string(),
+        "epoch": report.epoch,
+        "enrolled": report.enrolled,
+        "done": report.done.iter().map(done_words).collect::<Vec<_>>(),
+        "awaited": report.awaited.iter().map(awaited_words).collect::<Vec<_>>(),
+        "refusals": report.refusals.iter().map(|refusal| &refusal.reason).collect::<Vec<_>>(),
+    });
+    console.result(&value, || enrol_text(&party, &report));
+    Ok(())
+}
+
+fn enrol_text(party: &Party, report: &EnrolReport) -> String {
+    let mut text = String::new();
+    let epoch = report.epoch.map(|epoch| format!(" in epoch {epoch}")).unwrap_or_default();
+    for done in &report.done {
+        text.push_str(&format!("Done: {}\n", done_words(done)));
+    }
+    for refusal in &report.refusals {
+        text.push_str(&format!("Refused by the workload: {}\n", refusal.reason));
+    }
+    text.push_str(&match report.enrolled {
+        true => format!("{} is enrolled{epoch}.\n", party.id()),
+        false => format!("{} is not enrolled yet{epoch}.\n", party.id()),
+    });
+    for awaited in &report.awaited {
+        text.push_str(&format!("Awaited: {}\n", awaited_words(awaited)));
+    }
+    text
+}
+
+fn done_words(done: &Done) -> String {
+    match done {
+        Done::SharedWith(holder) => format!("as a steward, let {holder} in"),
+        Done::Answered => "answered the stewards".to_owned(),
+        Done::RemovedDamaged { from, reason } => format!("removed a damaged message of {from} ({reason}); {from} enrols again"),
+    }
+}
+
+fn awaited_words(awaited: &Awaited) -> String {
+    match awaited {
+        Awaited::Epoch => "the workload opens an epoch (datafuse run INITIALIZE)".to_owned(),
+        Awaited::Share { from } => format!("{from}, a steward, runs datafuse enrol"),
+        Awaited::Answer { from } => format!("{from} enrols"),
+        Awaited::Collection => "the workload collects the messages (with the next event)".to_owned(),
+    }
+}
+
+pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
+    let party = open(&args.party)?;
+    let (source, read) = source(&args.source)?;
+    let request = ProtectRequest {
+        source,
+        read,
+        // The address comes from whoever runs this, not from a file of somebody else's.
+        fetch: FetchPolicy::trusting(),
+        identifiers: args.identifiers.iter().map(|text| parse_identifier(text)).collect::<Result<BTreeMap<_, _>>>()?,
+        keep: args.keep,
+        dataset: args.dataset,
+        out: args.out,
+        quarantine: args.quarantine,
+        threads: limits(&args.limits).threads,
+    };
+    // The source's size is known only once it is open; its bar begins with the first rows.
+    let bar = std::sync::OnceLock::new();
+    let protected = protect::protect(
+        &party,
+        &request,
+        &mut |names| approve(console, args.party.yes, names),
+        &|progress| bar.get_or_init(|| console.progress("protecting", progress.of)).advance(progress.rows, progress.bytes),
+    )?;
+    drop(bar);
+    let kinds: BTreeMap<_, _> = protected
+        .summary
+        .kinds
+        .iter()
+        .map(|(kind, summary)| {
+            let value = json!({ "columns": protected.identifiers.get(kind), "valid": summary.valid,
+                                "empty": summary.empty, "invalid": summary.invalid });
+            (kind.to_string(), value)
+        })
+        .collect();
+    let value = json!({
+        "path": protected.path, "dataset": protected.dataset.to_string(), "version": protected.version,
+        "sha256": protected.sha256, "rows": protected.summary.rows, "rejected": protected.summary.rejected,
+        "kinds": kinds, "quarantine": protected.quarantine,
+    });
+    console.result(&value, || protect_text(&protected));
+    advise(&protected, console);
+    Ok(())
+}
+
+fn protect_text(protected: &Protected) -> String {
+    let summary = &protected.summary;
+    let mut text = format!("{} rows read\n", count(summary.rows));
+    for (kind, found) in &summary.kinds {
+        let columns = protected.identifiers.get(kind).map(|columns| columns.join(", ")).unwrap_or_default();
+        text.push_str(&format!(
+            "  {kind} (from {columns}): {} valid, {} empty, {} invalid\n",
+            count(found.valid),
+            count(found.empty),
+            count(found.invalid_rows())
+        ));
+        for (reason, rows) in &found.invalid {
+            text.push_str(&format!("    invalid: {reason}: {}\n", count(*rows)));
+        }
+    }
+    if let Some(path) = &protected.quarantine {
+        text.push_str(&format!("Rejected rows, for your eyes only: {}\n", path.display()));
+    }
+    text.push_str(&format!(
+        "Protected dataset '{}' version {}: {}\nsha256 {}\n",
+        protected.dataset,
+        protected.version,
+        protected.path.display(),
+        protected.sha256
+    ));
+    text
+}
+
+/// Says what a person should look at before the match rate surprises somebody.
+fn advise(protected: &Protected, console: &Console) {
+    let rows = protected.summary.rows;
+    if protected.not_utf8_rows > 0 {
+        let rejected = count(protected.not_utf8_rows);
+        console.warn(format_args!("{rejected} rows are not UTF-8 and were rejected\nTry: --encoding latin1"));
+    }
+    for (kind, found) in &protected.summary.kinds {
+        if found.valid == 0 {
+            console.warn(format_args!(
+                "no row has a valid {kind}, so nothing can match\nTry: datafuse normalize on that column, or --identifier {kind}=COLUMN with another column"
+            ));
+        } else if found.invalid_rows() as f64 > rows as f64 * MANY_INVALID {
+            let share = percent(found.invalid_rows(), rows);
+            console.warn(format_args!("{share} of the rows have an invalid {kind}\nTry: look at the file of rejected rows"));
+        }
+    }
+}
+
+/// `email=customer_email`, `person=surname,birth_date`.
+fn parse_identifier(text: &str) -> Result<(KindName, Vec<String>)> {
+    match text.split_once('=') {
+        Some((kind, columns)) if !columns.is_empty() => Ok((kind.parse()?, columns.split(',').map(str::to_owned).collect())),
+        _ => {
+            let fact = format!("--identifier '{text}' is not KIND=COLUMN");
+            Err(Failure::new(Code::Usage, fact, format!("--identifier {}=COLUMN", text.trim_end_matches('='))))
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a person is told when something fails: the fact, then the remedy; and the exit code that says of which sort it is.
+
+use std::{error::Error, fmt::Display};
+
+/// The exit codes, as the README tables them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Code {
+    Internal = 1,
+    Usage = 2,
+    Configuration = 3,
+    Data = 4,
+    Peer = 5,
+    Refused = 6,
+    Interrupted = 7,
+}
+
+/// A failure, ready to print.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) fact: String,
+    pub(crate) remedy: Option<String>,
+}
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    pub(crate) fn new(code: Code, fact: impl Display, remedy: impl Into<String>) -> Self {
+        Self { code, fact: fact.to_string(), remedy: Some(remedy.into()) }
+    }
+
+    fn of(code: Code, error: &dyn Error, remedy: Option<String>) -> Self {
+        let mut fact = error.to_string();
+        // An error says what was tried; the one below it says why that failed. Some say both already.
+        let mut below = error.source();
+        while let Some(cause) = below {
+            let text = cause.to_string();
+            if !fact.contains(&text) {
+                fact.push_str(": ");
+                fact.push_str(&text);
+            }
+            below = cause.source();
+        }
+        Self { code, fact, remedy }
+    }
+
+    /// A file that the command line itself reads or writes.
+    pub(crate) fn file(action: &str, path: &std::path::Path, source: &std::io::Error) -> Self {
+        let remedy = match source.kind() {
+            std::io::ErrorKind::NotFound => "check the path",
+            std::io::ErrorKind::AlreadyExists => "choose another path, or move that file away",
+            std::io::ErrorKind::StorageFull => "free some space on that disk",
+            _ => "check the permissions of the file and its folder",
+        };
+        Self::new(Code::Configuration, format!("could not {action} {}: {source}", path.display()), remedy)
+    }
+}
+
+impl From<datafuse_core::Error> for Failure {
+    fn from(error: datafuse_core::Error) -> Self {
+        use datafuse_core::Error as E;
+        let code = match &error {
+            E::InvalidId { .. } | E::InvalidPublicName { .. } => Code::Usage,
+            E::InvalidToken { .. } | E::StaleVersion { .. } => Code::Data,
+            E::Mismatch { what: "dataset", .. } => Code::Data,
+            _ => Code::Peer,
+        };
+        Self::of(code, &error, error.remedy())
+    }
+}
+
+impl From<datafuse_space::Error> for Failure {
+    fn from(error: datafuse_space::Error) -> Self {
+        match error {
+            datafuse_space::Error::Protocol(error) => error.into(),
+            error => Self::of(Code::Configuration, &error, error.remedy()),
+        }
+    }
+}
+
+impl From<datafuse_engine::Error> for Failure {
+    fn from(error: datafuse_engine::Error) -> Self {
+        use datafuse_engine::Error as E;
+        let code = match &error {
+            E::NoSpace { .. } | E::OutOfTempSpace { .. } | E::OutOfMemory { .. } => Code::Interrupted,
+            E::FetchRefused { .. } => Code::Refused,
+            E::Download { .. } | E::HttpStatus { .. } | E::DownloadTimeout { .. } => Code::Peer,
+            E::Internal { .. } => Code::Internal,
+            _ => Code::Data,
+        };
+        Self::of(code, &error, error.remedy())
+    }
+}
+
+impl From<datafuse_engine::report::ReportError> for Failure {
+    fn from(error: datafuse_engine::report::ReportError) -> Self {
+        Self::of(Code::Data, &error, error.remedy())
+    }
+}
+
+impl From<datafuse_holder::Error> for Failure {
+    fn from(error: datafuse_holder::Error) -> Self {
+        use datafuse_holder::Error as E;
+        let code = match error {
+            E::Protocol(error) => return error.into(),
+            E::Engine(error) => return error.into(),
+            E::Space(error) => return error.into(),
+            E::NotApproved { .. } => Code::Refused,
+            E::NoEpoch { .. } => Code::Peer,
+            E::WhichDataset { .. } | E::UnknownKind { .. } | E::ColumnCount { .. } => Code::Usage,
+            E::NoIdentifierColumn { .. } => Code::Data,
+            _ => Code::Configuration,
+        };
+        Self::of(code, &error, error.remedy())
+    }
+}
+
+impl From<datafuse_workload::Error> for Failure {
+    fn from(error: datafuse_workload::Error) -> Self {
+        use datafuse_workload::Error as E;
+        let code = match error {
+            E::Protocol(error) => return error.into(),
+            E::Engine(error) => return error.into(),
+            E::Space(error) => return error.into(),
+            E::Report(error) => return error.into(),
+            E::EventTooLarge { .. }
+            | E::EventTooDeep { .. }
+            | E::EventNotJson { .. }
+            | E::EventNotObject
+            | E::EventTypeMissing
+            | E::EventTypeInvalid
+            | E::EventField { .. }
+            | E::DatasetMissing { .. }
+            | E::DatasetChanged { .. }
+            | E::Dataset { .. } => Code::Data,
+            E::QueueUnreachable { .. }
+            | E::QueueTls { .. }
+            | E::QueueRefused { .. }
+            | E::QueueReply { .. }
+            | E::ClaimLost { .. }
+            | E::NoEpoch
+            | E::NotEnrolled { .. }
+            | E::CanaryDisagrees { .. } => Code::Peer,
+            E::EpochOpen { .. } | E::TooFewHolders { .. } | E::NotProvided { .. } => Code::Refused,
+            E::NoRandomness | E::ProcessorPanicked => Code::Internal,
+            ref error if error.is_retryable() => Code::Interrupted,
+            _ => Code::Configuration,
+        };
+        Self::of(code, &error, error.remedy())
+    }
+}
+
+impl From<datafuse_lab::Error> for Failure {
+    fn from(error: datafuse_lab::Error) -> Self {
+        use datafuse_lab::Error as E;
+        let code = match error {
+            E::Protocol(error) => return error.into(),
+            E::Space(error) => return error.into(),
+            E::Holder(error) => return error.into(),
+            E::Workload(error) => return error.into(),
+            E::OutOfRange { .. } => Code::Usage,
+            E::NotATruth { .. } => Code::Data,
+            E::NoReport | E::NoQueueFolder => Code::Internal,
+            _ => Code::Configuration,
+        };
+        Self::of(code, &error, error.remedy())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_told_once() {
+        let error = datafuse_workload::Error::Output {
+            action: "create",
+            path: "outputs/x".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        let failure = Failure::from(error);
+        assert_eq!(failure.code, Code::Interrupted);
+        assert!(failure.fact.starts_with("could not create outputs/x: "), "{}", failure.fact);
+        assert!(failure.remedy.is_some_and(|remedy| remedy.contains("free some space")));
+    }
+}
