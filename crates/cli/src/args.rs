@@ -13,7 +13,9 @@ use datafuse_core::{
 /// Finds what the datasets of several parties have in common, without any party showing the others its data.
 #[derive(Debug, Parser)]
 #[command(name = "datafuse", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "First steps:\n  datafuse demo --out demo          everything at once, on generated data\n  datafuse keygen --out acme.key    your keys, if you bring data\n  datafuse doctor                   what could go wrong on this machine\n\nExit codes: 0 done, 1 internal, 2 usage, 3 configuration or contract, 4 data,\n  5 peer or queue, 6 refused by policy, 7 interrupted (can be resumed)")]
+#[command(
+    after_help = "First steps:\n  datafuse demo --out demo          everything at once, on generated data\n  datafuse keygen --out acme.key    your keys, if you bring data\n  datafuse doctor                   what could go wrong on this machine\n\nExit codes: 0 done, 1 internal, 2 usage, 3 configuration or contract, 4 data,\n  5 peer or queue, 6 refused by policy, 7 interrupted (can be resumed)"
+)]
 pub(crate) struct Cli {
     /// Print results and errors as JSON, for machines
     #[arg(long, global = true)]
@@ -28,31 +30,45 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Play everything on generated data: keys, agreement, enrolment, protection, event, report
-    #[command(after_help = "Examples:\n  datafuse demo\n  datafuse demo --holders 5 --rows 20000 --seed 7 --out demo\n  datafuse demo --generate-only --holders 2 --rows 1000 --overlap 0.25 --seed 1 --out data")]
+    #[command(
+        after_help = "Examples:\n  datafuse demo\n  datafuse demo --holders 5 --rows 20000 --seed 7 --out demo\n  datafuse demo --generate-only --holders 2 --rows 1000 --overlap 0.25 --seed 1 --out data"
+    )]
     Demo(DemoArgs),
     /// Make the keys of one party; prints its public name
-    #[command(after_help = "Example:\n  datafuse keygen --out acme.key\n\nThe public name (dfpub1...) is for everybody. The key file is for nobody else: keep a copy of it in a safe place.")]
+    #[command(
+        after_help = "Example:\n  datafuse keygen --out acme.key\n\nThe public name (dfpub1...) is for everybody. The key file is for nobody else: keep a copy of it in a safe place."
+    )]
     Keygen(KeygenArgs),
     /// Write and check the agreement of a collaboration space
     #[command(subcommand)]
     Space(SpaceCommand),
     /// Preview how a column is normalised, and what would raise the match rate; nothing leaves this machine
-    #[command(after_help = "Examples:\n  datafuse normalize customers.csv --column email\n  datafuse normalize customers.csv --column phone --profile phone-e164-v1 --region BE --samples 20")]
+    #[command(
+        after_help = "Examples:\n  datafuse normalize customers.csv --column email\n  datafuse normalize customers.csv --column phone --profile phone-e164-v1 --region BE --samples 20"
+    )]
     Normalize(NormalizeArgs),
     /// Turn a dataset into a protected dataset, which may leave its holder
-    #[command(after_help = "Examples:\n  datafuse protect customers.csv --space space.yaml --party acme --key acme.key \\\n      --identifier email=customer_email --keep segment\n  datafuse protect 'exports/*.parquet' --space space.yaml --party acme --key acme.key \\\n      --identifier person=surname,birth_date")]
+    #[command(
+        after_help = "Examples:\n  datafuse protect customers.csv --space space.yaml --party acme --key acme.key \\\n      --identifier email=customer_email --keep segment\n  datafuse protect 'exports/*.parquet' --space space.yaml --party acme --key acme.key \\\n      --identifier person=surname,birth_date"
+    )]
     Protect(ProtectArgs),
     /// Do what this party owes for enrolment, and say what is awaited from whom; run it as often as you like
     #[command(after_help = "Example:\n  datafuse enrol --space space.yaml --party acme --key acme.key")]
     Enrol(EnrolArgs),
     /// Put an event into the space's queue; prints its id
-    #[command(after_help = "Examples:\n  datafuse send CHECK_COMMON_DEMO_CUSTOMERS --space space.yaml\n  datafuse send CHECK_COMMON_CUSTOMERS --space space.yaml --holders acme,globex")]
+    #[command(
+        after_help = "Examples:\n  datafuse send CHECK_COMMON_DEMO_CUSTOMERS --space space.yaml\n  datafuse send CHECK_COMMON_CUSTOMERS --space space.yaml --holders acme,globex"
+    )]
     Send(SendArgs),
     /// Process one event without a queue
-    #[command(after_help = "Examples:\n  datafuse run INITIALIZE --space space.yaml --key workload.key\n  datafuse run CHECK_COMMON_DEMO_CUSTOMERS --space space.yaml --key workload.key")]
+    #[command(
+        after_help = "Examples:\n  datafuse run INITIALIZE --space space.yaml --key workload.key\n  datafuse run CHECK_COMMON_DEMO_CUSTOMERS --space space.yaml --key workload.key"
+    )]
     Run(RunArgs),
     /// Wait for events and process them
-    #[command(after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true.")]
+    #[command(
+        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
+    )]
     Serve(ServeArgs),
     /// Read reports
     #[command(subcommand)]
@@ -61,7 +77,9 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  datafuse doctor\n  datafuse doctor --space space.yaml --key acme.key")]
     Doctor(DoctorArgs),
     /// Write shell completions to standard output
-    #[command(after_help = "Example:\n  datafuse completions bash > ~/.local/share/bash-completion/completions/datafuse")]
+    #[command(
+        after_help = "Example:\n  datafuse completions bash > ~/.local/share/bash-completion/completions/datafuse"
+    )]
     Completions {
         /// The shell
         shell: Shell,
@@ -104,7 +122,9 @@ pub(crate) struct KeygenArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SpaceCommand {
     /// Write a new agreement
-    #[command(after_help = "Examples:\n  datafuse space init --id retail-2026 --workload dfpub1... --holder acme=dfpub1... --holder globex=dfpub1... \\\n      --user insights --identifier email --out space.yaml\n  datafuse space init ... --identifier phone=phone-e164-v1:BE --identifier person=surname:text-v1,birth_date:exact-v1 \\\n      --shared /mnt/shared/retail-2026")]
+    #[command(
+        after_help = "Examples:\n  datafuse space init --id retail-2026 --workload dfpub1... --holder acme=dfpub1... --holder globex=dfpub1... \\\n      --user insights --identifier email --out space.yaml\n  datafuse space init ... --identifier phone=phone-e164-v1:BE --identifier person=surname:text-v1,birth_date:exact-v1 \\\n      --shared /mnt/shared/retail-2026"
+    )]
     Init(SpaceInitArgs),
     /// Say what is missing from an agreement, and what would go wrong
     Check {

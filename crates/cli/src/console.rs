@@ -79,7 +79,14 @@ impl Console {
         });
         let now = Instant::now();
         let state = State { rows: 0, done: 0, told: now };
-        Progress { what: what.to_owned(), total, plain: shown && bar.is_none(), bar, began: now, state: Mutex::new(state) }
+        Progress {
+            what: what.to_owned(),
+            total,
+            plain: shown && bar.is_none(),
+            bar,
+            began: now,
+            state: Mutex::new(state),
+        }
     }
 }
 

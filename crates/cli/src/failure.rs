@@ -103,9 +103,9 @@ impl From<datafuse_holder::Error> for Failure {
     fn from(error: datafuse_holder::Error) -> Self {
         use datafuse_holder::Error as E;
         let code = match error {
-            E::Protocol(error) => return error.into(),
-            E::Engine(error) => return error.into(),
-            E::Space(error) => return error.into(),
+            E::Protocol(error) => return (*error).into(),
+            E::Engine(error) => return (*error).into(),
+            E::Space(error) => return (*error).into(),
             E::NotApproved { .. } => Code::Refused,
             E::NoEpoch { .. } => Code::Peer,
             E::WhichDataset { .. } | E::UnknownKind { .. } | E::ColumnCount { .. } => Code::Usage,
@@ -120,10 +120,10 @@ impl From<datafuse_workload::Error> for Failure {
     fn from(error: datafuse_workload::Error) -> Self {
         use datafuse_workload::Error as E;
         let code = match error {
-            E::Protocol(error) => return error.into(),
-            E::Engine(error) => return error.into(),
-            E::Space(error) => return error.into(),
-            E::Report(error) => return error.into(),
+            E::Protocol(error) => return (*error).into(),
+            E::Engine(error) => return (*error).into(),
+            E::Space(error) => return (*error).into(),
+            E::Report(error) => return (*error).into(),
             E::EventTooLarge { .. }
             | E::EventTooDeep { .. }
             | E::EventNotJson { .. }
@@ -142,7 +142,9 @@ impl From<datafuse_workload::Error> for Failure {
             | E::NoEpoch
             | E::NotEnrolled { .. }
             | E::CanaryDisagrees { .. } => Code::Peer,
-            E::EpochOpen { .. } | E::TooFewHolders { .. } | E::NotProvided { .. } => Code::Refused,
+            E::EpochOpen { .. } | E::TooFewHolders { .. } | E::NotProvided { .. } | E::RecipientNotProvided { .. } => {
+                Code::Refused
+            }
             E::NoRandomness | E::ProcessorPanicked => Code::Internal,
             ref error if error.is_retryable() => Code::Interrupted,
             _ => Code::Configuration,

@@ -75,7 +75,8 @@ impl Announcement {
     /// # Errors
     /// [`Error::Replayed`].
     pub fn check_not_older(&self, seen_epoch: Epoch, seen_serial: u64) -> Result<()> {
-        if (self.epoch, self.serial) < (seen_epoch, seen_serial) {
+        // Serials grow over all epochs of a space.
+        if self.epoch < seen_epoch || self.serial < seen_serial {
             let (epoch, serial) = (self.epoch, self.serial);
             return Err(Error::Replayed { what: WHAT, epoch, serial, seen_epoch, seen_serial });
         }
@@ -152,5 +153,6 @@ mod tests {
         assert!(at(3, 6).check_not_older(Epoch(2), 5).is_ok());
         assert!(matches!(at(2, 4).check_not_older(Epoch(2), 5), Err(Error::Replayed { .. })));
         assert!(matches!(at(1, 9).check_not_older(Epoch(2), 5), Err(Error::Replayed { .. })));
+        assert!(matches!(at(3, 4).check_not_older(Epoch(2), 5), Err(Error::Replayed { .. })));
     }
 }

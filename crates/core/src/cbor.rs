@@ -47,15 +47,8 @@ pub(crate) fn decode<'b, T: Decode<'b, ()> + Encode<()>>(bytes: &'b [u8], what: 
 /// [`Error::Malformed`], [`Error::UnknownVersion`].
 pub(crate) fn check_version(bytes: &[u8], what: &'static str, known: u64) -> Result<()> {
     let mut decoder = minicbor::Decoder::new(bytes);
-    let found = decoder
-        .array()
-        .and_then(|_| decoder.u64())
-        .map_err(|_| Error::Malformed { what })?;
-    if found == known {
-        Ok(())
-    } else {
-        Err(Error::UnknownVersion { what, found, known })
-    }
+    let found = decoder.array().and_then(|_| decoder.u64()).map_err(|_| Error::Malformed { what })?;
+    if found == known { Ok(()) } else { Err(Error::UnknownVersion { what, found, known }) }
 }
 
 #[cfg(test)]

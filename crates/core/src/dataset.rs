@@ -253,11 +253,7 @@ impl DatasetEnvelope {
             holder: PublicName::from_bytes(&form.holder)?,
             dataset: form.dataset.parse()?,
             version: form.dataset_version,
-            kinds: form
-                .kinds
-                .into_iter()
-                .map(|(name, profile)| Ok((name.parse()?, profile)))
-                .collect::<Result<_>>()?,
+            kinds: form.kinds.into_iter().map(|(name, profile)| Ok((name.parse()?, profile))).collect::<Result<_>>()?,
             key_id: KeyId::from_bytes(form.key_id),
         };
         let sorted = header.kinds.windows(2).all(|pair| pair[0].0 < pair[1].0);
@@ -374,14 +370,8 @@ mod tests {
         assert_eq!(again.header(), envelope.header());
         assert_eq!(again.open_as_workload(&dataset_key).unwrap().file_key, secret.file_key);
         assert_eq!(again.open_as_holder(holder.identity()).unwrap().canary.as_bytes(), secret.canary.as_bytes());
-        assert!(matches!(
-            again.open_as_holder(test_keys(2).identity()),
-            Err(Error::Mismatch { field: "holder", .. })
-        ));
-        assert!(matches!(
-            again.open_as_workload(test_keys(2).identity().receive_key()),
-            Err(Error::Unopenable { .. })
-        ));
+        assert!(matches!(again.open_as_holder(test_keys(2).identity()), Err(Error::Mismatch { field: "holder", .. })));
+        assert!(matches!(again.open_as_workload(test_keys(2).identity().receive_key()), Err(Error::Unopenable { .. })));
     }
 
     #[test]

@@ -123,6 +123,11 @@ impl Answer {
     }
 }
 
+/// With a single steward, its share would be the matching key.
+fn check_steward_count(found: usize) -> Result<()> {
+    if found < 2 { Err(Error::TooFewStewards { found }) } else { Ok(()) }
+}
+
 fn check_points(points: &[[u8; 32]], what: &'static str) -> Result<()> {
     datafuse_group::decode(points).map(drop).map_err(|_| Error::InvalidPoint { what })
 }

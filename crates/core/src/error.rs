@@ -119,6 +119,12 @@ pub enum Error {
         /// Commitments in the answer.
         found: usize,
     },
+    /// An enrolment with fewer than two stewards: one alone would hold the matching key.
+    #[error("an enrolment needs two stewards or more, and there are {found}")]
+    TooFewStewards {
+        /// How many there are.
+        found: usize,
+    },
     /// What a steward sent to a holder and what it sent to the workload do not belong together.
     #[error("steward {steward} and holder {holder} disagree about the share that one sent to the other", steward = steward.fingerprint(), holder = holder.fingerprint())]
     Disagreement {
@@ -128,7 +134,9 @@ pub enum Error {
         holder: Box<PublicName>,
     },
     /// An announcement or status is older than one already seen.
-    #[error("{what} of epoch {epoch}, serial {serial} is older than what was seen before (epoch {seen_epoch}, serial {seen_serial})")]
+    #[error(
+        "{what} of epoch {epoch}, serial {serial} is older than what was seen before (epoch {seen_epoch}, serial {seen_serial})"
+    )]
     Replayed {
         /// Which structure.
         what: &'static str,
@@ -149,26 +157,46 @@ impl Error {
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
             Self::InvalidId { rule, .. } => format!("choose another name: {rule}"),
-            Self::InvalidPublicName { .. } => "copy the whole dfpub1... text again, from the party itself (datafuse keygen printed it)".into(),
+            Self::InvalidPublicName { .. } => {
+                "copy the whole dfpub1... text again, from the party itself (datafuse keygen printed it)".into()
+            }
             Self::UnknownVersion { .. } => "use the version of datafuse that the other parties use".into(),
             Self::Malformed { .. } | Self::Unopenable { .. } | Self::BadSignature { .. } => {
-                "have its sender make it again, and compare the sender's public name in space.yaml with the sender".into()
+                "have its sender make it again, and compare the sender's public name in space.yaml with the sender"
+                    .into()
             }
             Self::Mismatch { field: "profile" | "identifier kinds", .. } => {
                 "all parties need the same space.yaml; protect the dataset again with it".into()
             }
-            Self::Mismatch { field: "root", .. } => "all parties need the very same space.yaml (id, nonce, workload, stewards, identifiers)".into(),
-            Self::Mismatch { field: "epoch", .. } => "enrol in the open epoch (datafuse enrol), then protect the dataset again".into(),
+            Self::Mismatch { field: "root", .. } => {
+                "all parties need the very same space.yaml (id, nonce, workload, stewards, identifiers)".into()
+            }
+            Self::Mismatch { field: "epoch", .. } => {
+                "enrol in the open epoch (datafuse enrol), then protect the dataset again".into()
+            }
             Self::Mismatch { field: "key id", .. } => "protect the dataset again with the key that is enrolled".into(),
             Self::Mismatch { .. } => "check that the file lies where space.yaml says and belongs to that party".into(),
             Self::StaleVersion { .. } => "protect the dataset again: each run of protect makes a newer version".into(),
-            Self::InvalidToken { .. } => "protect the dataset again; if it was altered on its way, find out where".into(),
-            Self::InvalidScalar { .. } | Self::InvalidPoint { .. } => "have its sender make it again with an unmodified datafuse".into(),
-            Self::NotASteward { .. } => "stewards are fixed when the space is made; the sender needs the same space.yaml".into(),
-            Self::Conflict { .. } => "have the sender check its key file: a party's messages within an epoch never change".into(),
+            Self::InvalidToken { .. } => {
+                "protect the dataset again; if it was altered on its way, find out where".into()
+            }
+            Self::InvalidScalar { .. } | Self::InvalidPoint { .. } => {
+                "have its sender make it again with an unmodified datafuse".into()
+            }
+            Self::NotASteward { .. } => {
+                "stewards are fixed when the space is made; the sender needs the same space.yaml".into()
+            }
+            Self::Conflict { .. } => {
+                "have the sender check its key file: a party's messages within an epoch never change".into()
+            }
             Self::WrongStewardCount { .. } => "the holder needs the same space.yaml".into(),
-            Self::Disagreement { .. } => "both enrol again (datafuse enrol); if it stays, one of the two runs a modified program".into(),
-            Self::Replayed { .. } => "somebody put an old file back into the mailbox; ask the workload's operator for the current one".into(),
+            Self::TooFewStewards { .. } => "name two data holders or more as stewards when the space is made".into(),
+            Self::Disagreement { .. } => {
+                "both enrol again (datafuse enrol); if it stays, one of the two runs a modified program".into()
+            }
+            Self::Replayed { .. } => {
+                "somebody put an old file back into the mailbox; ask the workload's operator for the current one".into()
+            }
         })
     }
 }

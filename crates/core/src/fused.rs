@@ -42,8 +42,9 @@ impl ReKey {
     pub fn fuse(&self, tokens: &[Token]) -> Result<Vec<FusedToken>> {
         let encodings: Vec<_> = tokens.iter().map(|token| token.0).collect();
         let mut fused = vec![[0; Token::BYTES]; encodings.len()];
-        group::decode_mul_encode(&self.0, &encodings, &mut fused).map_err(|error| {
-            Error::InvalidToken { index: error.index(), identity: matches!(error, PointError::Identity { .. }) }
+        group::decode_mul_encode(&self.0, &encodings, &mut fused).map_err(|error| Error::InvalidToken {
+            index: error.index(),
+            identity: matches!(error, PointError::Identity { .. }),
         })?;
         Ok(fused.into_iter().map(FusedToken).collect())
     }

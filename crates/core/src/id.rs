@@ -6,7 +6,8 @@ use std::{fmt, str::FromStr};
 
 use crate::error::Error;
 
-const RULE: &str = "lower-case letters, digits, '-', '_' and '.', beginning with a letter or digit, at most 64 characters";
+const RULE: &str =
+    "lower-case letters, digits, '-', '_' and '.', beginning with a letter or digit, at most 64 characters";
 const EVENT_RULE: &str = "letters, digits and '-', at most 64 characters";
 
 macro_rules! id {

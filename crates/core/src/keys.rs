@@ -96,8 +96,7 @@ impl PartyKeys {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         cbor::check_version(bytes, WHAT, VERSION)?;
         let form: KeysForm = cbor::decode(bytes, WHAT)?;
-        let token =
-            |form: &TokenForm| TokenSecret { key_id: KeyId(form.key_id), secret: Zeroizing::new(form.secret) };
+        let token = |form: &TokenForm| TokenSecret { key_id: KeyId(form.key_id), secret: Zeroizing::new(form.secret) };
         Ok(Self {
             identity: Identity {
                 sign: SigningKey::from_bytes(&form.sign),
@@ -292,9 +291,7 @@ fn derive_scalar(secret: &[u8; 32], info: &[u8], what: &'static str) -> Result<S
 }
 
 fn expand(secret: &[u8; 32], info: &[u8], out: &mut [u8]) {
-    Hkdf::<Sha512>::new(None, secret)
-        .expand(info, out)
-        .expect("64 bytes are within the limit of HKDF-SHA-512");
+    Hkdf::<Sha512>::new(None, secret).expand(info, out).expect("64 bytes are within the limit of HKDF-SHA-512");
 }
 
 fn random<const N: usize>(rng: &mut impl CryptoRng) -> Zeroizing<[u8; N]> {

@@ -31,6 +31,8 @@ pub mod root;
 pub mod seal;
 pub mod status;
 pub mod token;
+#[cfg(test)]
+mod vectors;
 
 pub use error::{Error, Result};
 

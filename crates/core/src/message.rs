@@ -268,10 +268,7 @@ mod tests {
         let (sender, receiver) = (test_keys(1), test_keys(2));
         let message = Message::decode(&sample(&sender, &receiver).encode()).unwrap();
         assert_eq!(message.open(receiver.identity().receive_key()).unwrap().as_slice(), b"payload");
-        assert_eq!(
-            message.open(sender.identity().receive_key()).err(),
-            Some(Error::Unopenable { what: "message" })
-        );
+        assert_eq!(message.open(sender.identity().receive_key()).err(), Some(Error::Unopenable { what: "message" }));
     }
 
     #[test]

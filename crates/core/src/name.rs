@@ -1,7 +1,7 @@
 //! Public names: who a party is to everybody else.
 //!
 //! A public name is a version byte, an Ed25519 public key (to verify its signatures) and an X25519 public key (to seal to it):
-//! 65 bytes, shown as Bech32m with the prefix `dfpub`. The checksum finds every slip of the pen. In hashes and `info` the
+//! 65 bytes, shown as Bech32m with the prefix `dfpub`. The checksum finds any three wrong characters, and others but once in 2^30. In hashes and `info` the
 //! name enters as its 65 bytes.
 
 use std::{fmt, str::FromStr};
@@ -70,12 +70,13 @@ impl PublicName {
         }
     }
 
-    /// Gives 16 hex digits in groups of four, to compare by eye or by voice: the first 8 bytes of the SHA-256 of the byte form.
+    /// Gives 32 hex digits in groups of four, to compare by eye or by voice: the first 16 bytes of the SHA-256 of the byte
+    /// form. To find another name with the same one takes 2^128 trials.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         use sha2::Digest;
         let digest = sha2::Sha256::digest(self.to_bytes());
-        digest[..8].chunks(2).map(hex::encode).collect::<Vec<_>>().join("-")
+        digest[..16].chunks(2).map(hex::encode).collect::<Vec<_>>().join("-")
     }
 
     /// The X25519 public key to seal to.
@@ -112,8 +113,9 @@ impl FromStr for PublicName {
 
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
-        let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32m>(text)
-            .map_err(|_| Error::InvalidPublicName { reason: "its checksum does not fit: a character was lost or changed" })?;
+        let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32m>(text).map_err(|_| {
+            Error::InvalidPublicName { reason: "its checksum does not fit: a character was lost or changed" }
+        })?;
         if checked.hrp() != HRP {
             return Err(Error::InvalidPublicName { reason: "it does not begin with dfpub1" });
         }
@@ -152,7 +154,7 @@ mod tests {
         assert!(name.to_string().starts_with("dfpub1"));
         assert_eq!(name.to_string().parse::<PublicName>().unwrap(), name);
         assert_eq!(PublicName::from_bytes(&name.to_bytes()).unwrap(), name);
-        assert_eq!(name.fingerprint().len(), 19);
+        assert_eq!(name.fingerprint().len(), 39);
     }
 
     #[test]

@@ -87,8 +87,7 @@ fn tokens<'a>(prefix: &[u8], identifiers: impl Iterator<Item = &'a [u8]> + Clone
         ends.push(buffer.len());
     }
     let mut start = 0;
-    let messages: Vec<&[u8]> =
-        ends.iter().map(|&end| &buffer[std::mem::replace(&mut start, end)..end]).collect();
+    let messages: Vec<&[u8]> = ends.iter().map(|&end| &buffer[std::mem::replace(&mut start, end)..end]).collect();
     let mut encoded = vec![[0; Token::BYTES]; messages.len()];
     group::hash_mul_encode(DST, &messages, &key.0, &mut encoded);
     encoded.into_iter().map(Token).collect()

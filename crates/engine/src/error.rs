@@ -248,6 +248,8 @@ pub enum Error {
         available: String,
         /// What to do about it.
         remedy: String,
+        /// The column that is most like it, where the source's columns can be named.
+        similar: Option<String>,
     },
     /// A source has more columns than the limit.
     #[error("{place} has more than {limit} columns")]
@@ -491,7 +493,7 @@ impl Error {
             }
             Self::EmptySource { .. } | Self::InvalidPattern { .. } => return None,
             Self::OutOfMemory { .. } => "give it more with --memory-limit".into(),
-            Self::OutOfTempSpace { .. } => "give it more with --temp-limit, or another folder with --temp-dir".into(),
+            Self::OutOfTempSpace { .. } => "free some space in that folder, or name another one with --temp-dir".into(),
             Self::NoSuchHolder { .. } | Self::Internal { .. } => return None,
         })
     }

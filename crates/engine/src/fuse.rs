@@ -48,7 +48,7 @@ use crate::{
     sealed::corrupted,
 };
 
-/// Rows of a batch: some tenth of a second of work for one core.
+/// Most rows of a batch: some tenth of a second of work for one core.
 const BATCH_ROWS: usize = 4096;
 
 /// Where a fused file goes.
@@ -97,8 +97,9 @@ fn fuse_and_tell(
     progress: Progress<'_>,
 ) -> Result<(FusedSummary, u64)> {
     let mut writer = FusedWriter::create(out.path, &dataset.kept(), out.store_key, out.label)?;
+    let batch_rows = limits.batch_rows(dataset.row_bytes(), BATCH_ROWS);
     let tokens = Arc::new(Tokens {
-        batches: Mutex::new(Box::new(dataset.read(kind, BATCH_ROWS)?)),
+        batches: Mutex::new(Box::new(dataset.read(kind, batch_rows)?)),
         rekey: keys.rekey.clone(),
         match_secret: MatchSecret::from_bytes(*keys.match_secret.as_bytes()),
         schema: fused_file::schema(&dataset.kept()),
@@ -106,7 +107,7 @@ fn fuse_and_tell(
         stopped: AtomicBool::new(false),
         failure: Mutex::new(None),
     });
-    let sorted = Runtime::run(limits, "sorting match keys", &tokens.rows, progress, |runtime| {
+    let sorted = Runtime::run(limits, "sorting match keys", batch_rows, &tokens.rows, progress, |runtime| {
         sort_into(runtime, Arc::clone(&tokens), limits.partitions(), &mut writer)
     });
     let spilled_bytes = match tokens.take_failure() {
@@ -207,7 +208,8 @@ impl Tokens {
         })?;
         let keys = self.match_secret.match_keys(&fused);
         let bytes: Vec<u8> = keys.iter().flat_map(MatchKey::as_bytes).copied().collect();
-        let keys = FixedSizeBinaryArray::try_new(MatchKey::BYTES as i32, Buffer::from_vec(bytes), None).map_err(internal)?;
+        let keys =
+            FixedSizeBinaryArray::try_new(MatchKey::BYTES as i32, Buffer::from_vec(bytes), None).map_err(internal)?;
         let mut columns: Vec<ArrayRef> = vec![Arc::new(keys), Arc::clone(batch.column(0))];
         columns.extend(batch.columns().iter().skip(2).map(Arc::clone));
         self.rows.fetch_add(read, Ordering::Relaxed);

@@ -12,7 +12,7 @@
 //! distinct keys it has, and a hash of their set, which a change of the holder's token key does not alter. The page index of
 //! the key column lets a reader open any range of keys without reading the rest.
 
-use std::{path::Path, sync::Arc};
+use std::{cmp::Ordering, path::Path, sync::Arc};
 
 use arrow::{
     array::{Array, AsArray, FixedSizeBinaryArray},
@@ -65,7 +65,8 @@ pub struct FusedSummary {
 }
 
 /// The columns of a fused file with the given kept columns.
-pub(crate) fn schema(kept: &Schema) -> SchemaRef {
+#[must_use]
+pub fn schema(kept: &Schema) -> SchemaRef {
     let mut fields = vec![
         Arc::new(Field::new(KEY_COLUMN, DataType::FixedSizeBinary(MatchKey::BYTES as i32), false)),
         Arc::new(Field::new(ROW_COLUMN, DataType::UInt64, false)),
@@ -74,8 +75,8 @@ pub(crate) fn schema(kept: &Schema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Writes one fused file from batches sorted by match key.
-pub(crate) struct FusedWriter {
+/// Writes one fused file from batches sorted by match key; it appears under its name when [finished](Self::finish).
+pub struct FusedWriter {
     writer: ArrowWriter<AtomicFile>,
     summary: FusedSummary,
     set: Sha256,
@@ -83,7 +84,11 @@ pub(crate) struct FusedWriter {
 }
 
 impl FusedWriter {
-    pub(crate) fn create(path: &Path, kept: &Schema, store_key: &[u8; 32], label: &str) -> Result<Self> {
+    /// Begins a file; `label` says what it is made of.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NoSpace`].
+    pub fn create(path: &Path, kept: &Schema, store_key: &[u8; 32], label: &str) -> Result<Self> {
         let key = ColumnPath::new(vec![KEY_COLUMN.to_owned()]);
         let properties = sealed::writer_properties(store_key, KEY_METADATA.to_vec())?
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
@@ -101,15 +106,23 @@ impl FusedWriter {
         Ok(Self { writer, summary, set: Sha256::new(), last: None })
     }
 
-    /// Writes the next rows.
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// Writes the next rows, with the columns of [`schema`].
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NoSpace`]; [`Error::Internal`] where a key is less than the one before it.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let keys = batch.column(0).as_fixed_size_binary();
         let mut fresh = Vec::with_capacity(keys.len() * MatchKey::BYTES);
         for key in keys_of(keys) {
-            debug_assert!(self.last.is_none_or(|last| last <= *key), "keys come sorted");
-            if self.last.as_ref() != Some(key) {
-                fresh.extend_from_slice(key);
-                self.last = Some(*key);
+            match self.last.as_ref().map(|last| last.cmp(key)) {
+                Some(Ordering::Equal) => {}
+                None | Some(Ordering::Less) => {
+                    fresh.extend_from_slice(key);
+                    self.last = Some(*key);
+                }
+                Some(Ordering::Greater) => {
+                    return Err(Error::Internal { work: "writing a fused file", source: "rows are not sorted".into() });
+                }
             }
         }
         self.set.update(&fresh);
@@ -119,12 +132,16 @@ impl FusedWriter {
     }
 
     /// How many rows were written.
-    pub(crate) fn rows(&self) -> u64 {
+    #[must_use]
+    pub fn rows(&self) -> u64 {
         self.summary.rows
     }
 
     /// Makes the file appear.
-    pub(crate) fn finish(mut self) -> Result<FusedSummary> {
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NoSpace`].
+    pub fn finish(mut self) -> Result<FusedSummary> {
         self.summary.fused_set = hex::encode(self.set.finalize());
         let note = serde_json::to_string(&self.summary)
             .map_err(|source| Error::Internal { work: "writing a summary", source: source.into() })?;
@@ -243,7 +260,8 @@ fn key_pages(metadata: &ParquetMetaData) -> Option<Vec<KeyPage>> {
     let mut pages: Vec<KeyPage> = Vec::new();
     for row_group in 0..metadata.num_row_groups() {
         let locations = metadata.offset_index()?.get(row_group)?.first()?.page_locations();
-        let ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(bounds) = metadata.column_index()?.get(row_group)?.first()? else {
+        let ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(bounds) = metadata.column_index()?.get(row_group)?.first()?
+        else {
             return None;
         };
         if bounds.num_pages() != locations.len() as u64 {
@@ -257,8 +275,8 @@ fn key_pages(metadata: &ParquetMetaData) -> Option<Vec<KeyPage>> {
                 first_key: key(bounds.min_value(number))?,
                 last_key: key(bounds.max_value(number))?,
             };
-            let sorted = page.first_key <= page.last_key
-                && pages.last().is_none_or(|before| before.last_key <= page.first_key);
+            let sorted =
+                page.first_key <= page.last_key && pages.last().is_none_or(|before| before.last_key <= page.first_key);
             if !sorted {
                 return None;
             }

@@ -91,8 +91,7 @@ impl MatchTable {
     #[must_use]
     pub fn new(holders: Vec<ParticipantId>, regions: impl IntoIterator<Item = (HolderSet, u64)>) -> Self {
         debug_assert!(holders.is_sorted(), "holders are sorted by name");
-        let mut regions: Vec<_> =
-            regions.into_iter().filter(|(set, count)| *count > 0 && !set.is_empty()).collect();
+        let mut regions: Vec<_> = regions.into_iter().filter(|(set, count)| *count > 0 && !set.is_empty()).collect();
         regions.sort_by(|(a, _), (b, _)| a.iter().cmp(b.iter()));
         Self { holders, regions }
     }

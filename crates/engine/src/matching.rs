@@ -27,12 +27,15 @@ use crate::{
     runtime::{Limits, Progress},
 };
 
-/// Fewer rows than this are not worth a range of their own.
-const MIN_RANGE_ROWS: u64 = 1 << 16;
+/// Fewer rows than this are not worth a range of their own, and with memory for fewer than this nothing can be done.
+const WORTHWHILE_ROWS: u64 = 1 << 16;
+const LEAST_ROWS: u64 = 1 << 12;
 
-/// Rows of a range that keep the table in the caches' reach, plus some for each file, whose opening costs as much.
+/// Rows of a range: no more memory than is useful, yet some for each file, whose opening costs as much. With ranges of the
+/// most rows the positions in a table fit into 32 bits.
 const RANGE_ROWS: u64 = 1 << 20;
-const RANGE_ROWS_PER_FILE: u64 = 1 << 12;
+const RANGE_ROWS_PER_FILE: u64 = 1 << 11;
+const MOST_ROWS: u64 = 1 << 28;
 
 /// A fused file to be matched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,8 +129,7 @@ impl<'a> Job<'a> {
         };
         let work = || work().inspect_err(|_| failed.store(true, Ordering::Relaxed));
         std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..ranges.min(threads as u64)).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..ranges.min(threads as u64)).map(|_| scope.spawn(work)).collect();
             workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| stopped())?)
         })?;
         Ok(merged.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -161,121 +163,111 @@ impl<'a> Job<'a> {
 
 /// Cuts the key space for so many distinct rows of so many files: bits of a range, and of a slot within it.
 fn cut_of(rows: u64, files: usize, holders: usize, limits: &Limits) -> Result<(u32, u32)> {
-    let preferred = RANGE_ROWS.max(RANGE_ROWS_PER_FILE * files as u64);
-    let fitting = limits.memory_bytes / limits.threads() as u64 / (2 * 2 * Table::slot_bytes(holders) as u64);
-    // Ranges of fewer rows than files would be read in vain.
-    let least = MIN_RANGE_ROWS.min(rows);
-    if fitting < least {
+    let preferred = RANGE_ROWS.max(RANGE_ROWS_PER_FILE * files as u64).min(MOST_ROWS);
+    let fitting = limits.memory_bytes / limits.threads() as u64 / Table::key_bytes(holders);
+    if fitting < LEAST_ROWS.min(rows) {
         return Err(Error::OutOfMemory { work: "matching", limit_bytes: limits.memory_bytes });
     }
-    let range_rows = preferred.min(fitting).max(least).max(1);
+    let range_rows = preferred.min(fitting).max(1);
     // Enough ranges for every core to have some.
-    let ranges = rows.div_ceil(range_rows).max((rows / MIN_RANGE_ROWS).min(4 * limits.threads() as u64)).max(1);
+    let ranges = rows.div_ceil(range_rows).max((rows / WORTHWHILE_ROWS).min(4 * limits.threads() as u64)).max(1);
     let range_bits = ranges.next_power_of_two().ilog2();
     // Half full at most. All but impossible to exceed for uniform keys; a table that fills up all the same grows.
     let slot_bits = ((rows >> range_bits) * 2 + 64).next_power_of_two().ilog2();
     Ok((range_bits, slot_bits))
 }
 
-/// Keys of one range and their masks, with open addressing. The slot of a key is its most significant bits within the range,
-/// so that ascending keys visit ascending slots.
+/// Keys of one range and their masks, in the order in which they came, and a table with open addressing to find them. The
+/// slot of a key is its most significant bits within the range, so that ascending keys visit ascending slots.
 struct Table {
     range_bits: u32,
     slot_bits: u32,
     mask_words: usize,
-    /// Words of a slot: its mask, and where that has several words one more, which tells whether the slot is taken.
-    stride: usize,
+    /// For each slot the position of its key, from 1; 0 where it is free.
+    slots: Vec<u32>,
     keys: Vec<u128>,
+    /// `mask_words` for each key.
     masks: Vec<u64>,
-    taken: usize,
 }
 
 impl Table {
+    /// More slots than positions fit into the slots' numbers.
+    const MAX_SLOT_BITS: u32 = 31;
+
     fn new(holders: usize, range_bits: u32, slot_bits: u32) -> Self {
-        let (mask_words, stride) = (words(holders), Self::stride(holders));
-        let slots = 1 << slot_bits;
         Self {
             range_bits,
             slot_bits,
-            mask_words,
-            stride,
-            keys: vec![0; slots],
-            masks: vec![0; slots * stride],
-            taken: 0,
+            mask_words: words(holders),
+            slots: vec![0; 1 << slot_bits],
+            keys: Vec::new(),
+            masks: Vec::new(),
         }
     }
 
-    fn stride(holders: usize) -> usize {
-        match words(holders) {
-            1 => 1,
-            several => several + 1,
-        }
-    }
-
-    fn slot_bytes(holders: usize) -> usize {
-        size_of::<u128>() + Self::stride(holders) * size_of::<u64>()
+    /// The most bytes that a key takes, while its table is half empty and its vectors have just grown.
+    fn key_bytes(holders: usize) -> u64 {
+        (2 * (size_of::<u128>() + words(holders) * size_of::<u64>()) + 4 * size_of::<u32>()) as u64
     }
 
     /// Adds a holder to a key's mask; `false` where the table would have to grow past `limit_bytes`.
     #[inline]
     fn insert(&mut self, key: u128, word: usize, bit: u64, limit_bytes: u64) -> bool {
-        if self.taken * 8 > self.keys.len() * 7 && !self.grow(limit_bytes) {
-            return false;
-        }
-        let slot = self.slot_of(key);
-        self.masks[slot * self.stride + word] |= bit;
-        true
-    }
-
-    /// Finds the slot of a key, or takes a free one for it.
-    #[inline]
-    fn slot_of(&mut self, key: u128) -> usize {
-        let last = self.stride - 1;
-        let wrap = self.keys.len() - 1;
-        let mut slot = ((key << self.range_bits) >> (128 - self.slot_bits)) as usize;
+        let wrap = self.slots.len() - 1;
+        let mut slot = self.slot_of(key);
         loop {
-            if self.masks[slot * self.stride + last] == 0 {
-                self.keys[slot] = key;
-                self.masks[slot * self.stride + last] |= u64::from(self.stride > 1);
-                self.taken += 1;
-                return slot;
+            let position = self.slots[slot] as usize;
+            if position == 0 {
+                break;
             }
-            if self.keys[slot] == key {
-                return slot;
+            if self.keys[position - 1] == key {
+                self.masks[(position - 1) * self.mask_words + word] |= bit;
+                return true;
             }
             slot = (slot + 1) & wrap;
         }
+        if (self.keys.len() + 1) * 8 > self.slots.len() * 7 {
+            return self.grow(limit_bytes) && self.insert(key, word, bit, limit_bytes);
+        }
+        self.keys.push(key);
+        self.slots[slot] = self.keys.len() as u32;
+        let mask = self.masks.len();
+        self.masks.resize(mask + self.mask_words, 0);
+        self.masks[mask + word] = bit;
+        true
     }
 
+    fn slot_of(&self, key: u128) -> usize {
+        ((key << self.range_bits) >> (128 - self.slot_bits)) as usize
+    }
+
+    /// Doubles the slots.
     #[cold]
     fn grow(&mut self, limit_bytes: u64) -> bool {
-        let bytes = 2 * self.keys.len() * (size_of::<u128>() + self.stride * size_of::<u64>());
-        if bytes as u64 > limit_bytes {
+        let key_bytes = (size_of::<u128>() + self.mask_words * size_of::<u64>()) as u64;
+        let bytes = 2 * (self.slots.len() * size_of::<u32>()) as u64 + 2 * self.keys.len() as u64 * key_bytes;
+        if bytes > limit_bytes || self.slot_bits == Self::MAX_SLOT_BITS {
             return false;
         }
-        let slots = 2 * self.keys.len();
-        let keys = std::mem::replace(&mut self.keys, vec![0; slots]);
-        let masks = std::mem::replace(&mut self.masks, vec![0; slots * self.stride]);
         self.slot_bits += 1;
-        self.taken = 0;
-        for (key, mask) in keys.iter().zip(masks.chunks_exact(self.stride)) {
-            if mask[self.stride - 1] != 0 {
-                let slot = self.slot_of(*key);
-                self.masks[slot * self.stride..][..self.stride].copy_from_slice(mask);
+        self.slots = vec![0; 1 << self.slot_bits];
+        let wrap = self.slots.len() - 1;
+        for (index, key) in self.keys.iter().enumerate() {
+            let mut slot = self.slot_of(*key);
+            while self.slots[slot] != 0 {
+                slot = (slot + 1) & wrap;
             }
+            self.slots[slot] = index as u32 + 1;
         }
         true
     }
 
     /// Gives the mask of every key, and empties the table.
-    fn drain(&mut self, mut each: impl FnMut(&[u64])) {
-        for mask in self.masks.chunks_exact_mut(self.stride) {
-            if mask[self.stride - 1] != 0 {
-                each(&mask[..self.mask_words]);
-                mask.fill(0);
-            }
-        }
-        self.taken = 0;
+    fn drain(&mut self, each: impl FnMut(&[u64])) {
+        self.masks.chunks_exact(self.mask_words).for_each(each);
+        self.slots.fill(0);
+        self.keys.clear();
+        self.masks.clear();
     }
 }
 

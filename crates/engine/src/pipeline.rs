@@ -155,7 +155,8 @@ mod tests {
             });
             assert!(matches!(outcome, Err(Error::NoSuchHolder { holder: 40, .. })));
             assert_eq!(seen, 40);
-            let outcome = ordered(threads, (0..).map(Ok), Ok, |item: u32| if item == 7 { Err(error()) } else { Ok(()) });
+            let outcome =
+                ordered(threads, (0..).map(Ok), Ok, |item: u32| if item == 7 { Err(error()) } else { Ok(()) });
             assert!(outcome.is_err());
         }
     }

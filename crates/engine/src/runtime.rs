@@ -69,6 +69,12 @@ impl Limits {
         const BYTES_OF_ONE: u64 = 32 << 20;
         self.threads().min(usize::try_from(self.memory_bytes / BYTES_OF_ONE).unwrap_or(usize::MAX)).max(1)
     }
+
+    /// How many rows of so many bytes make a batch, so that a sort can hold and merge many batches; at most `most`.
+    pub(crate) fn batch_rows(&self, row_bytes: u64, most: usize) -> usize {
+        let bytes = (self.memory_bytes / self.partitions() as u64 / 64).min(1 << 20);
+        usize::try_from(bytes / row_bytes.max(1)).unwrap_or(usize::MAX).clamp(16, most)
+    }
 }
 
 /// The runtime of one job.
@@ -80,10 +86,11 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// Runs a job to its end. Meanwhile `progress` is told how `rows` grows.
+    /// Runs a job to its end, in batches of `batch_rows`. Meanwhile `progress` is told how `rows` grows.
     pub(crate) fn run<T, F>(
         limits: &Limits,
         work: &'static str,
+        batch_rows: usize,
         rows: &AtomicU64,
         progress: Progress<'_>,
         job: impl FnOnce(Self) -> F + Send,
@@ -92,7 +99,7 @@ impl Runtime {
         T: Send,
         F: Future<Output = Result<T>>,
     {
-        let runtime = Self::new(limits, work)?;
+        let runtime = Self::new(limits, work, batch_rows)?;
         let run = || {
             let threads = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(limits.threads())
@@ -127,7 +134,7 @@ impl Runtime {
             .unwrap_or_else(|_| Err(Error::Internal { work, source: "a thread stopped".into() }))
     }
 
-    fn new(limits: &Limits, work: &'static str) -> Result<Self> {
+    fn new(limits: &Limits, work: &'static str, batch_rows: usize) -> Result<Self> {
         let failed = |source: DataFusionError| Error::Internal { work, source: source.into() };
         let spill = EncryptedSpill::new(&limits.temp_dir, limits.max_temp_bytes)?;
         // What is outside of the pool: batches on their way, and the row group being written.
@@ -138,7 +145,7 @@ impl Runtime {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_temp_file_factory(Arc::new(spill.clone())))
             .build_arc()
             .map_err(failed)?;
-        let mut config = SessionConfig::new().with_target_partitions(limits.partitions());
+        let mut config = SessionConfig::new().with_target_partitions(limits.partitions()).with_batch_size(batch_rows);
         let options = &mut config.options_mut().execution;
         options.sort_spill_reservation_bytes = (pool_bytes / limits.partitions() / 8).min(10 << 20);
         let context = TaskContext::default().with_session_config(config).with_runtime(environment);

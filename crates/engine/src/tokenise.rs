@@ -171,9 +171,9 @@ pub fn protect(
     })?;
 
     let kinds: BTreeMap<_, _> = kinds.iter().map(|kind| kind.kind.name().clone()).zip(counted).collect();
-    let counts = kinds.iter().map(|(name, summary)| {
-        (name.clone(), KindCounts { empty: summary.empty, invalid: summary.invalid_rows() })
-    });
+    let counts = kinds
+        .iter()
+        .map(|(name, summary)| (name.clone(), KindCounts { empty: summary.empty, invalid: summary.invalid_rows() }));
     let delivered = writer.finish(&DatasetCounts { rows, kinds: counts.collect() })?;
     Ok(ProtectSummary { delivered, rows, rejected, kinds })
 }
@@ -290,6 +290,7 @@ fn position_of(schema: &Schema, column: &str) -> Result<usize> {
         place: "the source".to_owned(),
         column: column.to_owned(),
         available: schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", "),
-        remedy: "name a column that the source has".to_owned(),
+        remedy: "one of the columns that it has".to_owned(),
+        similar: None,
     })
 }

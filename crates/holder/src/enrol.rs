@@ -117,8 +117,7 @@ impl Run<'_> {
             if status.is_some_and(|status| status.enrolled.is_some()) {
                 continue;
             }
-            let (share, blind) =
-                contribute(party.keys().share(), party.root(), self.announcement.epoch, holder)?;
+            let (share, blind) = contribute(party.keys().share(), party.root(), self.announcement.epoch, holder)?;
             let mut sent = false;
             if !status.is_some_and(|status| status.blinds_from.contains(party.name())) {
                 let mut header = self.header(Round::BlindToWorkload, party.name(), party.space().workload());
@@ -257,9 +256,10 @@ impl Run<'_> {
         let holders = self.party.space().holders();
         let missing = holders.filter(|(id, holder)| {
             *id != self.party.id()
-                && holder.name.as_ref().is_some_and(|name| {
-                    self.status_of(name).is_none_or(|status| status.enrolled.is_none())
-                })
+                && holder
+                    .name
+                    .as_ref()
+                    .is_some_and(|name| self.status_of(name).is_none_or(|status| status.enrolled.is_none()))
         });
         missing.map(|(id, _)| Awaited::Answer { from: id.clone() }).collect()
     }

@@ -100,13 +100,13 @@ pub enum Error {
     },
     /// The protocol refused something.
     #[error(transparent)]
-    Protocol(#[from] datafuse_core::Error),
+    Protocol(Box<datafuse_core::Error>),
     /// The data engine failed.
     #[error(transparent)]
-    Engine(#[from] datafuse_engine::Error),
+    Engine(Box<datafuse_engine::Error>),
     /// The space, key file, memory or mailbox failed.
     #[error(transparent)]
-    Space(#[from] datafuse_space::Error),
+    Space(Box<datafuse_space::Error>),
 }
 
 impl Error {
@@ -115,12 +115,15 @@ impl Error {
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
             Self::NotThisParty { .. } => "--key with this party's own key file, or --party with another name".into(),
-            Self::NotAHolder { .. } => "--party with the name of a data holder (roles: [holder] in the space file)".into(),
+            Self::NotAHolder { .. } => {
+                "--party with the name of a data holder (roles: [holder] in the space file)".into()
+            }
             Self::NotApproved { .. } => {
                 "compare each fingerprint with the party itself, then answer yes, or give --yes in scripts".into()
             }
             Self::NoEpoch { .. } => {
-                "ask the workload's operator to run: datafuse run INITIALIZE --space space.yaml --key workload.key".into()
+                "ask the workload's operator to run: datafuse run INITIALIZE --space space.yaml --key workload.key"
+                    .into()
             }
             Self::WhichDataset { known, .. } => match known.first() {
                 Some(first) => format!("--dataset {first}"),
@@ -140,5 +143,23 @@ impl Error {
             Self::Engine(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
         })
+    }
+}
+
+impl From<datafuse_core::Error> for Error {
+    fn from(error: datafuse_core::Error) -> Self {
+        Self::Protocol(Box::new(error))
+    }
+}
+
+impl From<datafuse_engine::Error> for Error {
+    fn from(error: datafuse_engine::Error) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
+
+impl From<datafuse_space::Error> for Error {
+    fn from(error: datafuse_space::Error) -> Self {
+        Self::Space(Box::new(error))
     }
 }

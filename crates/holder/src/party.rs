@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use datafuse_core::{announcement::Announcement, id::ParticipantId, keys::PartyKeys, name::PublicName, root::Root, status::Status};
+use datafuse_core::{
+    announcement::Announcement, id::ParticipantId, keys::PartyKeys, name::PublicName, root::Root, status::Status,
+};
 use datafuse_space::{
     Layout, Mailbox, Memory, Space, agreement, keyfile,
     mailbox::{self, announcement_name, status_name},

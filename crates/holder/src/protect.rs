@@ -135,7 +135,8 @@ pub fn protect(
         keep: request.keep.clone(),
     };
     let mut reader =
-        SourceReader::open(&request.source, &request.read, &request.fetch, Some(spec.columns().as_slice()))?;
+        SourceReader::open(&request.source, &request.read, &request.fetch, Some(spec.columns().as_slice()))
+            .map_err(|error| name_the_flag(error, &spec))?;
 
     let former = former_version(party, &dataset, &path)?;
     let mut rng = UnwrapErr(getrandom::SysRng);
@@ -175,6 +176,26 @@ pub fn protect(
         quarantine: quarantine.finish()?,
         not_utf8_rows: reader.not_utf8_rows(),
     })
+}
+
+/// The engine knows columns, not kinds: a missing column's remedy is to name the flag that asked for it.
+fn name_the_flag(mut error: datafuse_engine::Error, spec: &ProtectSpec) -> datafuse_engine::Error {
+    if let datafuse_engine::Error::ColumnNotFound { column, remedy, similar, .. } = &mut error {
+        let asked = format!("--identifier {column}=");
+        let flag = match spec.kinds.iter().find(|kind| kind.columns.contains(column)) {
+            Some(kind) if kind.columns.len() == 1 => format!("--identifier {}=", kind.kind.name()),
+            Some(kind) => {
+                let near = similar.as_ref().unwrap_or(column);
+                let columns = kind.columns.iter().map(|name| if name == column { near } else { name });
+                *remedy =
+                    format!("--identifier {}={}", kind.kind.name(), columns.cloned().collect::<Vec<_>>().join(","));
+                return error;
+            }
+            None => "--keep ".to_owned(),
+        };
+        *remedy = remedy.replace(&asked, &flag);
+    }
+    error
 }
 
 /// Which dataset, and where it is to be written.

@@ -225,7 +225,7 @@ pub enum Error {
         dataset: DatasetId,
         /// What differs.
         #[source]
-        source: datafuse_core::Error,
+        source: Box<datafuse_core::Error>,
     },
     /// A dataset was replaced while it was read.
     #[error("dataset '{dataset}' of '{holder}' was replaced while it was read")]
@@ -242,6 +242,12 @@ pub enum Error {
         holder: ParticipantId,
         /// The holder whose dataset came first in this epoch.
         other: String,
+    },
+    /// A data user asks for encrypted reports, which this version cannot make.
+    #[error("'{user}' has a recipient, and this version cannot encrypt reports")]
+    RecipientNotProvided {
+        /// The data user.
+        user: ParticipantId,
     },
     /// There is nothing to compare.
     #[error("{found} data holder takes part, two are needed")]
@@ -262,6 +268,12 @@ pub enum Error {
     NotProvided {
         /// The type's name.
         event_type: String,
+    },
+    /// An event was taken again and again, and never came to an end.
+    #[error("the event was delivered {attempts} times and never came to an end")]
+    TooManyAttempts {
+        /// How often.
+        attempts: u32,
     },
     /// A processor ended in a panic; what it was about to write was not written.
     #[error("the processor stopped unexpectedly")]
@@ -285,16 +297,16 @@ pub enum Error {
     },
     /// The report could not be made.
     #[error(transparent)]
-    Report(#[from] datafuse_engine::report::ReportError),
+    Report(Box<datafuse_engine::report::ReportError>),
     /// The protocol refused something.
     #[error(transparent)]
-    Protocol(#[from] datafuse_core::Error),
+    Protocol(Box<datafuse_core::Error>),
     /// The data engine failed.
     #[error(transparent)]
-    Engine(#[from] datafuse_engine::Error),
+    Engine(Box<datafuse_engine::Error>),
     /// The space or the mailbox failed.
     #[error(transparent)]
-    Space(#[from] datafuse_space::Error),
+    Space(Box<datafuse_space::Error>),
     /// The file that `DOTENV_FILE` names could not be read.
     #[error("the file {} named by DOTENV_FILE {reason}", path.display())]
     DotenvFile {
@@ -315,7 +327,11 @@ impl Error {
             Self::NoEpoch | Self::NotEnrolled { .. } | Self::DatasetMissing { .. } => true,
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
-                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked | rusqlite::ErrorCode::DiskFull)
+                Some(
+                    rusqlite::ErrorCode::DatabaseBusy
+                        | rusqlite::ErrorCode::DatabaseLocked
+                        | rusqlite::ErrorCode::DiskFull
+                )
             ),
             Self::QueueFolder { source, .. }
             | Self::Audit { source, .. }
@@ -372,8 +388,10 @@ impl Error {
             Self::DatasetChanged { .. } => "dataset-changed",
             Self::CanaryDisagrees { .. } => "canary-disagrees",
             Self::TooFewHolders { .. } => "too-few-holders",
+            Self::RecipientNotProvided { .. } => "recipient-not-provided",
             Self::EventField { .. } => "event-field",
             Self::NotProvided { .. } => "not-provided",
+            Self::TooManyAttempts { .. } => "too-many-attempts",
             Self::ProcessorPanicked => "processor-panicked",
             Self::Output { .. } => "output",
             Self::OutputInTheWay { .. } => "output-in-the-way",
@@ -456,6 +474,9 @@ impl Error {
             Self::CanaryDisagrees { holder, .. } => {
                 format!("'{holder}' protects again with the key file it enrolled with; if it stays, both look at who changed keys")
             }
+            Self::RecipientNotProvided { user } => {
+                format!("remove the recipient of '{user}' from the space file, and keep the outputs folder to the user")
+            }
             Self::TooFewHolders { .. } => "--holders with at least two data holders".to_owned(),
             Self::EventField { field, .. } if *field == "holders" => r#"{"type": "...", "holders": ["acme", "globex"]}"#.to_owned(),
             Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, FUSE, ENROL or INITIALIZE".to_owned(),
@@ -473,9 +494,34 @@ impl Error {
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
+            Self::TooManyAttempts { .. } => "look into the logs for what ends the process; then send the event again".to_owned(),
             Self::ClaimLost { .. } | Self::NoRandomness | Self::EventField { .. } | Self::ProcessorPanicked => return None,
         };
         Some(text)
+    }
+}
+
+impl From<datafuse_core::Error> for Error {
+    fn from(error: datafuse_core::Error) -> Self {
+        Self::Protocol(Box::new(error))
+    }
+}
+
+impl From<datafuse_engine::Error> for Error {
+    fn from(error: datafuse_engine::Error) -> Self {
+        Self::Engine(Box::new(error))
+    }
+}
+
+impl From<datafuse_engine::report::ReportError> for Error {
+    fn from(error: datafuse_engine::report::ReportError) -> Self {
+        Self::Report(Box::new(error))
+    }
+}
+
+impl From<datafuse_space::Error> for Error {
+    fn from(error: datafuse_space::Error) -> Self {
+        Self::Space(Box::new(error))
     }
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | done, done before, or of an unknown type | audited, acknowledged |
 //! | malformed, or failed for good | audited, put aside as a dead letter: id and error class, nothing else |
-//! | failed, may succeed later | audited, given back after a pause; after [`MAX_ATTEMPTS`] deliveries put aside |
+//! | failed, may succeed later | audited, given back after a pause; after [`MAX_DELIVERIES`] deliveries put aside |
 //! | the process dies | delivered again, here or elsewhere; what is there already is not done again |
 
 use std::{
@@ -20,12 +20,9 @@ use crate::{
     event::Event,
     outcome::{Outcome, Stage},
     processor::process,
-    queue::{Delivery, Queue},
+    queue::{Delivery, MAX_DELIVERIES, Queue},
     workload::Workload,
 };
-
-/// Deliveries after which an event that still fails is put aside.
-pub const MAX_ATTEMPTS: u32 = 5;
 
 /// The pause before an event that failed is given back: doubled with each attempt, from one second to a minute.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -68,18 +65,50 @@ pub async fn serve(
     mut hear: impl FnMut(&Served),
 ) -> Result<Served> {
     let workload = Arc::new(Mutex::new(workload));
-    loop {
+    let served = loop {
         let delivery = tokio::select! {
             biased;
-            () = stopped(&mut stop) => return Ok(Served::Stopped),
-            delivery = queue.next(None) => delivery?,
+            () = stopped(&mut stop) => break Ok(Served::Stopped),
+            delivery = queue.next(None) => delivery,
         };
-        let Some(delivery) = delivery else { continue };
-        let served = one(&workload, queue, audit, options, &mut stop, &on_stage, &delivery).await?;
-        hear(&served);
-        if options.once || matches!(served, Served::Stopped) {
-            return Ok(served);
+        let delivery = match delivery {
+            Ok(Some(delivery)) => delivery,
+            Ok(None) => continue,
+            Err(error) if error.is_retryable() && !options.once => {
+                tracing::warn!(class = error.class(), "the queue does not answer; trying again: {error}");
+                pause(&mut stop, LONGEST_PAUSE).await;
+                continue;
+            }
+            Err(error) => break Err(error),
+        };
+        match one(&workload, queue, audit, options, &mut stop, &on_stage, &delivery).await {
+            Ok(served) => {
+                hear(&served);
+                if options.once || matches!(served, Served::Stopped) {
+                    break Ok(served);
+                }
+            }
+            // Another consumer has the event; its outcome is the same.
+            Err(Error::ClaimLost { event }) if !options.once => {
+                tracing::warn!(event, "another consumer took the event over");
+            }
+            Err(error) => break Err(error),
         }
+    };
+    // An event left at work stays this consumer's until others take it over; anything else is tidied up.
+    if !matches!(served, Ok(Served::Stopped)) || workload.try_lock().is_ok() {
+        if let Err(error) = queue.close().await {
+            tracing::warn!(class = error.class(), "could not leave the queue tidily: {error}");
+        }
+    }
+    served
+}
+
+/// Waits, unless a stop is asked for.
+async fn pause(stop: &mut watch::Receiver<bool>, length: Duration) {
+    tokio::select! {
+        () = stopped(stop) => {}
+        () = time::sleep(length) => {}
     }
 }
 
@@ -102,6 +131,13 @@ async fn one(
     };
     let began = Instant::now();
     audit.started(&event)?;
+    if delivery.attempts > MAX_DELIVERIES {
+        // Whoever took it before died of it, without a word.
+        let error = Error::TooManyAttempts { attempts: delivery.attempts };
+        audit.failed(&event, began.elapsed(), error.class())?;
+        queue.dead_letter(delivery, error.class()).await?;
+        return Ok(Served::Failed(error));
+    }
     let result = {
         let (workload, event, on_stage) = (Arc::clone(workload), event.clone(), Arc::clone(on_stage));
         let work = task::spawn_blocking(move || {
@@ -121,13 +157,10 @@ async fn one(
         }
         Err(error) => {
             audit.failed(&event, began.elapsed(), error.class())?;
-            if error.is_retryable() && delivery.attempts < MAX_ATTEMPTS {
+            if error.is_retryable() && delivery.attempts < MAX_DELIVERIES {
                 if !options.once {
-                    let pause = FIRST_PAUSE * 2_u32.saturating_pow(delivery.attempts.saturating_sub(1));
-                    tokio::select! {
-                        () = stopped(stop) => {}
-                        () = time::sleep(pause.min(LONGEST_PAUSE)) => {}
-                    }
+                    let length = FIRST_PAUSE * 2_u32.saturating_pow(delivery.attempts.saturating_sub(1));
+                    pause(stop, length.min(LONGEST_PAUSE)).await;
                 }
                 queue.release(delivery).await?;
             } else {

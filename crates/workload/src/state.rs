@@ -4,7 +4,7 @@
 //! Every secret in it (receive keys, `w`, the store key, blinds, answers, re-keys, canaries) is sealed one by one, with
 //! ChaCha20-Poly1305 under the [`StateKey`] from the workload's key file and its place in the table as associated data; so a
 //! stolen database opens nothing, and no row can be moved to another place. Rows that are erased are overwritten
-//! (`secure_delete`). Writes that belong together are one transaction, in WAL mode with full synchronisation.
+//! (`secure_delete`), and the write-ahead log is emptied after them. Writes that belong together are one transaction, in WAL mode with full synchronisation.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -330,7 +330,12 @@ impl State {
         let transaction = self.immediate()?;
         erase_parts(&transaction, epoch, holder)?;
         transaction.commit()?;
-        Ok(())
+        self.empty_log()
+    }
+
+    /// Erased rows live on in the write-ahead log until it is emptied.
+    fn empty_log(&self) -> Result<()> {
+        Ok(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 
     /// Keeps a holder's re-key and erases the parts it was made of, in one transaction.
@@ -346,7 +351,7 @@ impl State {
         )?;
         erase_parts(&transaction, epoch, holder)?;
         transaction.commit()?;
-        Ok(())
+        self.empty_log()
     }
 
     /// The re-key of a holder, with the token key it belongs to.
@@ -431,9 +436,8 @@ impl State {
             "INSERT INTO canary (epoch, holder, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             params![epoch.0, holder.to_bytes(), sealed],
         )?;
-        let (holder, sealed): (Vec<u8>, Vec<u8>) = self
-            .db
-            .query_row("SELECT holder, sealed FROM canary WHERE epoch = ?1", [epoch.0], |row| {
+        let (holder, sealed): (Vec<u8>, Vec<u8>) =
+            self.db.query_row("SELECT holder, sealed FROM canary WHERE epoch = ?1", [epoch.0], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
         let kept = self.unseal(&canary_place(epoch), &sealed)?;
@@ -520,11 +524,7 @@ impl State {
     /// # Errors
     /// [`Error::State`].
     pub fn is_done(&self, event: &EventId) -> Result<bool> {
-        Ok(self
-            .db
-            .query_row("SELECT 1 FROM event WHERE id = ?1", [event.as_str()], |_| Ok(()))
-            .optional()?
-            .is_some())
+        Ok(self.db.query_row("SELECT 1 FROM event WHERE id = ?1", [event.as_str()], |_| Ok(())).optional()?.is_some())
     }
 
     /// Notes that an event was processed to its end.
@@ -532,10 +532,8 @@ impl State {
     /// # Errors
     /// [`Error::State`].
     pub fn note_done(&mut self, event: &EventId, event_type: &str) -> Result<()> {
-        self.db.execute(
-            "INSERT OR IGNORE INTO event (id, type) VALUES (?1, ?2)",
-            params![event.as_str(), event_type],
-        )?;
+        self.db
+            .execute("INSERT OR IGNORE INTO event (id, type) VALUES (?1, ?2)", params![event.as_str(), event_type])?;
         Ok(())
     }
 

@@ -49,10 +49,7 @@ impl Workload {
     pub fn open(space: Space, keys: PartyKeys, options: Options) -> Result<Self> {
         let name = keys.identity().public_name();
         if name != *space.workload() {
-            return Err(Error::NotTheWorkload {
-                found: name.fingerprint(),
-                expected: space.workload().fingerprint(),
-            });
+            return Err(Error::NotTheWorkload { found: name.fingerprint(), expected: space.workload().fingerprint() });
         }
         let mut layout = Layout::new(&space);
         if let Some(outputs) = &options.outputs {

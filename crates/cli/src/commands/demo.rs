@@ -69,7 +69,9 @@ fn show(console: &Console, shown: &Mutex<Option<(ParticipantId, Progress)>>, ste
         Step::Generating => console.say("1. Generating example customers, with the mistakes that real files have"),
         Step::Founding => console.say("2. Every party makes its own keys; together they agree on a space (space.yaml)"),
         Step::Opening => console.say("3. The workload opens epoch 1 and announces where to seal to"),
-        Step::Enrolling => console.say("4. The holders enrol: the workload learns how to convert tokens, and nobody's key"),
+        Step::Enrolling => {
+            console.say("4. The holders enrol: the workload learns how to convert tokens, and nobody's key")
+        }
         Step::Protecting { holder, rows } => {
             console.say(format_args!("5. {holder} protects its {} rows under its own key", count(rows)));
             *shown = Some((holder, console.progress("protecting", Some(rows))));

@@ -72,7 +72,8 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
     logging::start(&environment, console.is_json());
     if let datafuse_workload::platform::LogSink::Server(_) = environment.log_sink {
-        console.warn("DV_LOKI names a log server; lines are not pushed to it by this version, they go to standard error");
+        console
+            .warn("DV_LOKI names a log server; lines are not pushed to it by this version, they go to standard error");
     }
     let space = Space::read(&args.space)?;
     let choice = queue_of(&space, args.redis.as_deref(), &environment)?;
@@ -149,7 +150,9 @@ pub(super) fn runtime() -> Result<Runtime> {
         .thread_stack_size(8 << 20)
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Code::Internal, format!("no threads to work with: {error}"), "raise the process limits"))
+        .map_err(|error| {
+            Failure::new(Code::Internal, format!("no threads to work with: {error}"), "raise the process limits")
+        })
 }
 
 fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -> Result<Workload> {
@@ -175,7 +178,9 @@ fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Re
 /// An unknown type is no error to the workload; whoever types one should hear of it.
 fn known_type(args: &EventArgs, console: &Console) -> Result<()> {
     if let EventType::Unknown(name) = EventType::from_name(&args.event)? {
-        console.warn(format_args!("{name} is not an event type that this version knows; it is acknowledged and nothing is done"));
+        console.warn(format_args!(
+            "{name} is not an event type that this version knows; it is acknowledged and nothing is done"
+        ));
     }
     Ok(())
 }
@@ -199,7 +204,9 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
             "outcome": "collected", "refused": collected.refused,
             "newly_enrolled": collected.newly_enrolled.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
-        Outcome::Fused(fused) => json!({ "outcome": "fused", "datasets": fused.datasets.len(), "unchanged": fused.unchanged }),
+        Outcome::Fused(fused) => {
+            json!({ "outcome": "fused", "datasets": fused.datasets.len(), "unchanged": fused.unchanged })
+        }
         Outcome::Reported { folder, report, .. } => json!({
             "outcome": "reported", "report": folder.join("report.json"), "html": folder.join("report.html"),
             "common_customers": report.common_customers,
@@ -221,7 +228,9 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
             [] => "collected the mailbox: nobody newly enrolled".to_owned(),
             names => format!("enrolled {}", names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         },
-        Outcome::Fused(fused) => format!("fused {} datasets, {} were fused already", fused.datasets.len(), fused.unchanged),
+        Outcome::Fused(fused) => {
+            format!("fused {} datasets, {} were fused already", fused.datasets.len(), fused.unchanged)
+        }
         Outcome::Reported { folder, .. } => folder.join("report.json").display().to_string(),
         _ => "done".to_owned(),
     };
@@ -244,7 +253,9 @@ fn outcome_text(workload: &Workload, event: &Event, outcome: &Outcome) -> String
                 let state = match (&status.enrolled, &status.answered) {
                     (Some(_), _) => "enrolled".to_owned(),
                     (None, Some(_)) => format!("answered; {} stewards' shares have come", status.blinds_from.len()),
-                    (None, None) => format!("not answered yet; {} stewards' shares have come", status.blinds_from.len()),
+                    (None, None) => {
+                        format!("not answered yet; {} stewards' shares have come", status.blinds_from.len())
+                    }
                 };
                 text.push_str(&format!("{name}: {state}\n"));
             }

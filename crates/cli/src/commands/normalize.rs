@@ -34,7 +34,13 @@ struct Found {
 pub(super) fn normalize(args: &NormalizeArgs, console: &Console) -> Result<()> {
     let (source, options) = source(&args.source)?;
     let columns = [args.column.clone()];
-    let mut reader = SourceReader::open(&source, &options, &FetchPolicy::trusting(), Some(&columns))?;
+    let mut reader =
+        SourceReader::open(&source, &options, &FetchPolicy::trusting(), Some(&columns)).map_err(|mut error| {
+            if let datafuse_engine::Error::ColumnNotFound { column, remedy, .. } = &mut error {
+                *remedy = remedy.replace(&format!("--identifier {column}="), "--column ");
+            }
+            error
+        })?;
     let progress = console.progress("reading", reader.total_bytes());
     let mut found = Found::default();
     while let Some(batch) = reader.next() {
@@ -126,8 +132,14 @@ fn text(args: &NormalizeArgs, found: &Found, merged: u64, not_utf8: u64) -> Stri
             text.extend(lines.iter().map(|line| format!("  {line}\n")));
         }
     };
-    list("Invalid, by reason", found.invalid.iter().map(|(reason, rows)| format!("{:>10}  {reason}", count(*rows))).collect());
-    list("Examples of what changes", found.changed_samples.iter().map(|(from, to)| format!("{from} -> {to}")).collect());
+    list(
+        "Invalid, by reason",
+        found.invalid.iter().map(|(reason, rows)| format!("{:>10}  {reason}", count(*rows))).collect(),
+    );
+    list(
+        "Examples of what changes",
+        found.changed_samples.iter().map(|(from, to)| format!("{from} -> {to}")).collect(),
+    );
     list(
         "Examples of what is invalid",
         found.invalid_samples.iter().map(|(row, value, reason)| format!("row {row}: {value} ({reason})")).collect(),

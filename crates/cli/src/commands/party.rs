@@ -85,7 +85,9 @@ fn done_words(done: &Done) -> String {
     match done {
         Done::SharedWith(holder) => format!("as a steward, let {holder} in"),
         Done::Answered => "answered the stewards".to_owned(),
-        Done::RemovedDamaged { from, reason } => format!("removed a damaged message of {from} ({reason}); {from} enrols again"),
+        Done::RemovedDamaged { from, reason } => {
+            format!("removed a damaged message of {from} ({reason}); {from} enrols again")
+        }
     }
 }
 
@@ -115,12 +117,10 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
     };
     // The source's size is known only once it is open; its bar begins with the first rows.
     let bar = std::sync::OnceLock::new();
-    let protected = protect::protect(
-        &party,
-        &request,
-        &mut |names| approve(console, args.party.yes, names),
-        &|progress| bar.get_or_init(|| console.progress("protecting", progress.of)).advance(progress.rows, progress.bytes),
-    )?;
+    let protected =
+        protect::protect(&party, &request, &mut |names| approve(console, args.party.yes, names), &|progress| {
+            bar.get_or_init(|| console.progress("protecting", progress.of)).advance(progress.rows, progress.bytes)
+        })?;
     drop(bar);
     let kinds: BTreeMap<_, _> = protected
         .summary
@@ -184,7 +184,9 @@ fn advise(protected: &Protected, console: &Console) {
             ));
         } else if found.invalid_rows() as f64 > rows as f64 * MANY_INVALID {
             let share = percent(found.invalid_rows(), rows);
-            console.warn(format_args!("{share} of the rows have an invalid {kind}\nTry: look at the file of rejected rows"));
+            console.warn(format_args!(
+                "{share} of the rows have an invalid {kind}\nTry: look at the file of rejected rows"
+            ));
         }
     }
 }
@@ -192,7 +194,9 @@ fn advise(protected: &Protected, console: &Console) {
 /// `email=customer_email`, `person=surname,birth_date`.
 fn parse_identifier(text: &str) -> Result<(KindName, Vec<String>)> {
     match text.split_once('=') {
-        Some((kind, columns)) if !columns.is_empty() => Ok((kind.parse()?, columns.split(',').map(str::to_owned).collect())),
+        Some((kind, columns)) if !columns.is_empty() => {
+            Ok((kind.parse()?, columns.split(',').map(str::to_owned).collect()))
+        }
         _ => {
             let fact = format!("--identifier '{text}' is not KIND=COLUMN");
             Err(Failure::new(Code::Usage, fact, format!("--identifier {}=COLUMN", text.trim_end_matches('='))))

@@ -34,7 +34,10 @@ pub(super) fn space(command: SpaceCommand, console: &Console) -> Result<()> {
                 let mut text = String::new();
                 for finding in &findings {
                     let (severity, place) = (finding.severity, &finding.place);
-                    text.push_str(&format!("{severity:8} {place}: {}\n         Try: {}\n", finding.message, finding.remedy));
+                    text.push_str(&format!(
+                        "{severity:8} {place}: {}\n         Try: {}\n",
+                        finding.message, finding.remedy
+                    ));
                 }
                 match &parsed {
                     Some(parsed) if findings.iter().all(|finding| finding.severity != Severity::Error) => {
@@ -48,7 +51,7 @@ pub(super) fn space(command: SpaceCommand, console: &Console) -> Result<()> {
             if errors == 0 {
                 return Ok(());
             }
-            let fact = format!("{} of {} do not work so", if errors == 1 { "1 part".into() } else { format!("{errors} parts") }, space.display());
+            let fact = format!("{} does not hold together ({errors} errors)", space.display());
             Err(Failure::new(Code::Configuration, fact, "mend what is listed above, then check again"))
         }
         SpaceCommand::Schema => {
@@ -107,7 +110,11 @@ fn parse_kind(text: &str) -> Result<Kind> {
             }
             _ => {
                 let fact = format!("--identifier '{name}' needs a profile");
-                return Err(Failure::new(Code::Usage, fact, format!("--identifier {name}=text-v1 (or {})", profiles())));
+                return Err(Failure::new(
+                    Code::Usage,
+                    fact,
+                    format!("--identifier {name}=text-v1 (or {})", profiles()),
+                ));
             }
         };
         return Ok(Kind::single(kind, profile, None));
@@ -129,7 +136,8 @@ fn parse_kind(text: &str) -> Result<Kind> {
                 }
                 _ => {
                     let fact = format!("--identifier '{text}': '{column}' is neither a profile nor COLUMN:PROFILE");
-                    let remedy = format!("--identifier {name}=COLUMN:PROFILE,COLUMN:PROFILE with one of {}", profiles());
+                    let remedy =
+                        format!("--identifier {name}=COLUMN:PROFILE,COLUMN:PROFILE with one of {}", profiles());
                     Err(Failure::new(Code::Usage, fact, remedy))
                 }
             }
@@ -159,7 +167,9 @@ mod tests {
 
     #[test]
     fn other_kinds_are_refused_with_the_flag() {
-        for wrong in ["phone", "person", "person=surname", "person=surname:no-such-profile", "e mail", "email=email-v1:BE:x"] {
+        for wrong in
+            ["phone", "person", "person=surname", "person=surname:no-such-profile", "e mail", "email=email-v1:BE:x"]
+        {
             let failure = parse_kind(wrong).unwrap_err();
             assert_eq!(failure.code, Code::Usage, "{wrong}");
             assert!(failure.remedy.is_some(), "{wrong}");

@@ -3,7 +3,7 @@
 use datafuse_group::Scalar;
 use subtle::ConstantTimeEq;
 
-use super::{Answer, ShareForHolder};
+use super::{Answer, ShareForHolder, check_steward_count};
 use crate::{
     error::{Error, Result},
     keys::TokenKey,
@@ -43,8 +43,9 @@ impl AwaitingShares {
     /// Takes in one steward's share; a repeated one changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotASteward`], [`Error::Conflict`] where the steward sent another share before.
+    /// [`Error::NotASteward`], [`Error::Conflict`] where the steward sent another share before, [`Error::TooFewStewards`].
     pub fn receive(mut self, steward: &PublicName, share: &ShareForHolder) -> Result<HolderStep> {
+        check_steward_count(self.shares.len())?;
         let (_, place) = self
             .shares
             .iter_mut()
@@ -59,7 +60,9 @@ impl AwaitingShares {
         if self.awaited().next().is_some() {
             return Ok(HolderStep::Awaiting(self));
         }
-        Ok(HolderStep::Ready(ReadyToAnswer { shares: self.shares.into_iter().filter_map(|(_, share)| share).collect() }))
+        Ok(HolderStep::Ready(ReadyToAnswer {
+            shares: self.shares.into_iter().filter_map(|(_, share)| share).collect(),
+        }))
     }
 }
 

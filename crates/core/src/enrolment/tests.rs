@@ -118,8 +118,7 @@ fn a_disagreement_names_steward_and_holder() {
     let Ok(WorkloadStep::Awaiting(state)) = state.receive_blind(&names[0], honest) else { panic!() };
     let Ok(WorkloadStep::Awaiting(state)) = state.receive_blind(&names[1], wrong) else { panic!() };
     let error = state.receive_answer(answer(&parties[..2], holder)).err().unwrap();
-    let expected =
-        Error::Disagreement { steward: Box::new(names[1].clone()), holder: Box::new(names[2].clone()) };
+    let expected = Error::Disagreement { steward: Box::new(names[1].clone()), holder: Box::new(names[2].clone()) };
     assert_eq!(error, expected);
 }
 
@@ -130,10 +129,7 @@ fn strangers_and_contradictions_are_refused() {
     let (share, blind) = contribute(parties[3].share(), &root(), EPOCH, &names[2]).unwrap();
     let awaiting = || AwaitingParts::new(names[2].clone(), &names[..2]);
     assert!(matches!(awaiting().receive_blind(&names[3], blind.clone()), Err(Error::NotASteward { .. })));
-    assert!(matches!(
-        AwaitingShares::new(&names[..2]).receive(&names[3], &share),
-        Err(Error::NotASteward { .. })
-    ));
+    assert!(matches!(AwaitingShares::new(&names[..2]).receive(&names[3], &share), Err(Error::NotASteward { .. })));
     let Ok(WorkloadStep::Awaiting(state)) = awaiting().receive_blind(&names[1], blind) else { panic!() };
     let other = contribute(parties[1].share(), &root(), EPOCH, &names[2]).unwrap().1;
     assert!(matches!(state.receive_blind(&names[1], other), Err(Error::Conflict { .. })));
@@ -141,6 +137,17 @@ fn strangers_and_contradictions_are_refused() {
         awaiting().receive_answer(answer(&parties[..3], &parties[2])),
         Err(Error::WrongStewardCount { expected: 2, found: 3 })
     ));
+}
+
+#[test]
+fn one_steward_alone_is_refused() {
+    let parties: Vec<_> = (1..=2).map(test_keys).collect();
+    let names = [name(&parties[0])];
+    let (share, blind) = contribute(parties[0].share(), &root(), EPOCH, &name(&parties[1])).unwrap();
+    let refused = AwaitingShares::new(&names).receive(&names[0], &share).err();
+    assert_eq!(refused, Some(Error::TooFewStewards { found: 1 }));
+    let refused = AwaitingParts::new(name(&parties[1]), &names).receive_blind(&names[0], blind).err();
+    assert_eq!(refused, Some(Error::TooFewStewards { found: 1 }));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use datafuse_group::{self as group, Scalar};
 use subtle::ConstantTimeEq;
 
-use super::{Answer, BlindForWorkload};
+use super::{Answer, BlindForWorkload, check_steward_count};
 use crate::{
     error::{Error, Result},
     fused::ReKey,
@@ -47,7 +47,8 @@ impl AwaitingParts {
     /// Takes in one steward's blind; a repeated one changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotASteward`], [`Error::Conflict`]; and those of completing, [`Error::Disagreement`] above all.
+    /// [`Error::NotASteward`], [`Error::Conflict`], [`Error::TooFewStewards`]; and those of completing, [`Error::Disagreement`]
+    /// above all.
     pub fn receive_blind(mut self, steward: &PublicName, blind: BlindForWorkload) -> Result<WorkloadStep> {
         let (_, place) = self
             .blinds
@@ -66,7 +67,7 @@ impl AwaitingParts {
     /// Takes in the holder's answer; a later one (after a new key) replaces it.
     ///
     /// # Errors
-    /// [`Error::WrongStewardCount`]; and those of completing, [`Error::Disagreement`] above all.
+    /// [`Error::WrongStewardCount`], [`Error::TooFewStewards`]; and those of completing, [`Error::Disagreement`] above all.
     pub fn receive_answer(mut self, answer: Answer) -> Result<WorkloadStep> {
         let (expected, found) = (self.blinds.len(), answer.commitments.len());
         if expected != found {
@@ -77,6 +78,7 @@ impl AwaitingParts {
     }
 
     fn complete(self) -> Result<WorkloadStep> {
+        check_steward_count(self.blinds.len())?;
         let (Some(answer), true) = (&self.answer, self.awaited_blinds().next().is_none()) else {
             return Ok(WorkloadStep::Awaiting(self));
         };
@@ -93,8 +95,8 @@ impl AwaitingParts {
             }
             product = Some(product.map_or_else(|| blind.r.clone(), |product| product.mul(&blind.r)));
         }
-        // A space has two stewards or more, so there is a product; none of its factors is zero.
-        let product = product.ok_or(Error::WrongStewardCount { expected: 2, found: 0 })?;
+        // There are two stewards or more, so there is a product; none of its factors is zero.
+        let product = product.ok_or(Error::TooFewStewards { found: 0 })?;
         Ok(WorkloadStep::Enrolled(ReKey(answer.y.mul(&product.invert()))))
     }
 }

@@ -1,6 +1,8 @@
 //! `announcement_v1.json`, `announcement_v1_bad.json`.
 
-use datafuse_core::{Error, announcement::Announcement, id::Epoch, keys::PartyKeys, lp::Lp, name::PublicName, root::Root};
+use datafuse_core::{
+    Error, announcement::Announcement, id::Epoch, keys::PartyKeys, lp::Lp, name::PublicName, root::Root,
+};
 use serde::{Deserialize, Serialize};
 
 use super::harness::{Cbor, Hex, bytes, check, party, refusal};

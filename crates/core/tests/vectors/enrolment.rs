@@ -68,10 +68,11 @@ fn bad_payloads_are_refused() {
         bad("share", "the version in the longest form", head(&[0x82, 0x1b, 0, 0, 0, 0, 0, 0, 0, 1], &scalar)),
         bad("share", "the array's length in a long form", head(&[0x98, 2, 1], &scalar)),
         bad("share", "an array of indefinite length", Cbor::default().raw([0x9f, 1]).bytes(scalar).raw([0xff]).end()),
-        bad("share", "the length of the bytes in a long form", Cbor::default()
-            .raw([0x82, 1, 0x59, 0, 32])
-            .raw(scalar)
-            .end()),
+        bad(
+            "share",
+            "the length of the bytes in a long form",
+            Cbor::default().raw([0x82, 1, 0x59, 0, 32]).raw(scalar).end(),
+        ),
         bad("share", "a byte left over", [share(&scalar).0.as_slice(), &[0]].concat().into()),
         bad("share", "the last byte missing", share(&scalar).0[..35].into()),
         bad("share", "a third element", Cbor::default().array(3).uint(1).bytes(scalar).null().end()),
@@ -88,17 +89,15 @@ fn bad_payloads_are_refused() {
         bad("answer", "the identity, second", answer(&scalar, &[&generator, &identity])),
         bad("answer", "a negative field element, first", answer(&scalar, &[&negative, &generator])),
         bad("answer", "a commitment of 31 bytes", answer(&scalar, &[&generator, &generator[..31]])),
-        bad("answer", "commitments of indefinite length", Cbor::default()
-            .array(3)
-            .uint(1)
-            .bytes(scalar)
-            .raw([0x9f])
-            .bytes(generator)
-            .raw([0xff])
-            .end()),
+        bad(
+            "answer",
+            "commitments of indefinite length",
+            Cbor::default().array(3).uint(1).bytes(scalar).raw([0x9f]).bytes(generator).raw([0xff]).end(),
+        ),
         bad("answer", "no commitments", Cbor::default().array(2).uint(1).bytes(scalar).end()),
     ];
-    let about = "Payloads of enrolment messages that are refused. share: [1, v]; blind: [1, r, S]; answer: [1, y, [v*G...]].";
+    let about =
+        "Payloads of enrolment messages that are refused. share: [1, v]; blind: [1, r, S]; answer: [1, y, [v*G...]].";
     check("enrolment_v1_bad_payloads.json", about, vectors, |mut bad| {
         bad.error = match bad.payload.as_str() {
             "share" => refusal(ShareForHolder::decode(&bad.bytes.0)),
@@ -184,6 +183,9 @@ fn parts_that_do_not_belong_together_are_refused() {
         error: String::new(),
     };
     let good = || world.answer(1, &[0, 1], 2);
+    // y, after four bytes of heads and version, and the first commitment, after three bytes of heads.
+    let (y, commitment) = (good().0[4..36].to_vec(), good().0[39..71].to_vec());
+    let shortened = Cbor::default().array(3).uint(1).bytes(y).array(1).bytes(commitment).end();
     let (first, second) = ((0, world.blind(1, 0, 2)), (1, world.blind(1, 1, 2)));
     assert!(collect(&vector("", &[first.clone(), second.clone()], good())).is_ok());
     let vectors = vec![
@@ -193,10 +195,11 @@ fn parts_that_do_not_belong_together_are_refused() {
         vector("commitments in another order", &[first.clone(), second.clone()], world.answer(1, &[1, 0], 2)),
         vector("the answer of another holder", &[first.clone(), second.clone()], world.answer(1, &[0, 1], 3)),
         vector("the answer of another epoch", &[first.clone(), second.clone()], world.answer(2, &[0, 1], 2)),
-        vector("an answer for one steward", &[first.clone(), second.clone()], world.answer(1, &[0], 2)),
+        vector("an answer for one steward", &[first.clone(), second.clone()], shortened),
         vector("an answer for three stewards", &[first.clone(), second.clone()], world.answer(1, &[0, 1, 3], 2)),
         vector("a blind of a party that is no steward", &[first.clone(), (3, world.blind(1, 3, 2))], good()),
-        vector("two blinds of one steward", &[first, (0, world.blind(1, 0, 3)), second], good()),
+        vector("two blinds of one steward", &[first.clone(), (0, world.blind(1, 0, 3)), second], good()),
+        BadParts { stewards: vec![world.name(0)], ..vector("one steward alone", &[first], good()) },
     ];
     let about = "Blinds and an answer that do not belong together: the workload refuses to make a re-key of them.";
     check("enrolment_v1_bad_parts.json", about, vectors, |mut bad| {

@@ -100,6 +100,7 @@ pub(crate) fn refusal<T>(result: Result<T, Error>) -> String {
         Error::NotASteward { .. } => "not a steward",
         Error::Conflict { .. } => "conflict",
         Error::WrongStewardCount { .. } => "wrong steward count",
+        Error::TooFewStewards { .. } => "too few stewards",
         Error::Disagreement { .. } => "disagreement",
         Error::Replayed { .. } => "replayed",
         other => panic!("no name for {other:?}"),

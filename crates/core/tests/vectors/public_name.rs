@@ -87,8 +87,7 @@ fn bad_public_names_are_refused() {
     };
     let mut order_one = [0; 32];
     order_one[0] = 1;
-    let order_eight =
-        hex::decode("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a").unwrap();
+    let order_eight = hex::decode("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a").unwrap();
     // y = 2 is the ordinate of no point of the curve.
     let mut no_point = [0; 32];
     no_point[0] = 2;

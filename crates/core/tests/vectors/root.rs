@@ -80,11 +80,10 @@ fn roots_are_those_of_the_vectors() {
     let email = || KindForm::single("email", "email-v1", None);
     let phone = |region| KindForm::single("phone", "phone-e164-v1", Some(region));
     let person = || {
-        KindForm::new("person", &[
-            ("surname", "text-v1", None),
-            ("birth_date", "exact-v1", None),
-            ("mobile", "phone-e164-v1", Some("BE")),
-        ])
+        KindForm::new(
+            "person",
+            &[("surname", "text-v1", None), ("birth_date", "exact-v1", None), ("mobile", "phone-e164-v1", Some("BE"))],
+        )
     };
     let vector = |note: &str, nonce: &str, stewards: &[u64], kinds| Vector {
         note: note.to_owned(),
@@ -101,16 +100,18 @@ fn roots_are_those_of_the_vectors() {
         vector("an imitation: another nonce", "other nonce", &[2, 3], vec![email()]),
         vector("the stewards' order matters", "nonce", &[3, 2], vec![email()]),
         vector("three stewards", "nonce", &[2, 3, 4], vec![email()]),
-        vector("several kinds, not in the order in which they are hashed", "nonce", &[2, 3], vec![
-            phone("BE"),
-            email(),
-            person(),
-        ]),
+        vector(
+            "several kinds, not in the order in which they are hashed",
+            "nonce",
+            &[2, 3],
+            vec![phone("BE"), email(), person()],
+        ),
         vector("a region matters", "nonce", &[2, 3], vec![phone("FR")]),
         Vector { space_id: "a".repeat(64), ..vector("a long id", "nonce", &[2, 3], vec![email()]) },
         Vector { workload: name(5), ..vector("another workload", "nonce", &[2, 3], vec![email()]) },
     ];
-    let about = "The root of a space: SHA-512/256 over `hashed`, the lps of label, space id, nonce, workload, stewards, kinds.";
+    let about =
+        "The root of a space: SHA-512/256 over `hashed`, the lps of label, space id, nonce, workload, stewards, kinds.";
     check("root_v1.json", about, vectors, |mut vector| {
         let kinds: Vec<_> = vector.kinds.iter().map(KindForm::kind).collect();
         let root = Root::new(&Founding {

@@ -179,13 +179,11 @@ fn bad_statuses_are_refused() {
             "a key id of 15 bytes, signed",
             &entry(Cbor::default().array(4).bytes(holder).array(0).null().bytes(bytes::<15>("id"))),
         ),
+        bad("a name of 64 bytes, signed", &entry(Cbor::default().array(4).bytes(&holder[..64]).array(0).null().null())),
         bad(
-            "a name of 64 bytes, signed",
-            &entry(Cbor::default().array(4).bytes(&holder[..64]).array(0).null().null()),
+            "the serial in a long form, signed",
+            &signed(&Cbor::default().array(6).uint(1).bytes(root).uint(1).raw([0x18, 3]).array(0).array(0).end().0),
         ),
-        bad("the serial in a long form, signed", &signed(
-            &Cbor::default().array(6).uint(1).bytes(root).uint(1).raw([0x18, 3]).array(0).array(0).end().0,
-        )),
         bad("a byte left over inside, signed", &signed(&[body(1).as_slice(), &[0]].concat())),
     ];
     let about = "Statuses that are refused for this workload and root.";

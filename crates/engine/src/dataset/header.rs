@@ -47,6 +47,7 @@ pub(super) fn project(
             column: column.clone(),
             available: shown_columns(available),
             remedy: remedy_for_missing(column, available, header),
+            similar: similar(column, available),
         })
     };
     wanted.iter().map(position).collect()
@@ -64,13 +65,18 @@ fn remedy_for_missing(column: &str, available: &[String], header: bool) -> Strin
     if header && available.iter().any(|name| looks_like_value(name)) {
         return format!("--no-header --identifier {column}=column_1 (the first row looks like data)");
     }
+    format!("--identifier {column}={}", similar(column, available).as_deref().unwrap_or("COLUMN"))
+}
+
+/// The column that is most like the one asked for.
+fn similar(column: &str, available: &[String]) -> Option<String> {
     let folded = column.to_lowercase();
     let near = available.iter().filter(|name| !looks_like_value(name)).max_by_key(|name| {
         let name = name.to_lowercase();
         let related = name.contains(&folded) || folded.contains(name.as_str());
         (name == folded, related, shared_prefix(&name, &folded))
     });
-    format!("--identifier {column}={}", near.map_or("COLUMN", String::as_str))
+    near.cloned()
 }
 
 fn shared_prefix(a: &str, b: &str) -> usize {

@@ -232,8 +232,19 @@ fn can_be_kept(data_type: &DataType) -> bool {
     use DataType as T;
     matches!(
         data_type,
-        T::Boolean | T::Utf8 | T::LargeUtf8 | T::Utf8View | T::Binary | T::LargeBinary | T::BinaryView
-            | T::Date32 | T::Date64 | T::Time32(_) | T::Time64(_) | T::Timestamp(_, _) | T::Decimal128(_, _)
+        T::Boolean
+            | T::Utf8
+            | T::LargeUtf8
+            | T::Utf8View
+            | T::Binary
+            | T::LargeBinary
+            | T::BinaryView
+            | T::Date32
+            | T::Date64
+            | T::Time32(_)
+            | T::Time64(_)
+            | T::Timestamp(_, _)
+            | T::Decimal128(_, _)
     ) || data_type.is_integer()
         || data_type.is_floating()
 }
@@ -315,6 +326,11 @@ impl ProtectedFile {
         batch_rows: usize,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
         self.read(kind, batch_rows)
+    }
+
+    /// How many bytes a row takes, on average.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        self.file.row_bytes()
     }
 
     pub(crate) fn read(&self, kind: &KindName, batch_rows: usize) -> Result<Batches> {

@@ -8,14 +8,7 @@ use arrow::{
     array::{StringArray, UInt64Array},
     datatypes::{DataType, Field, Schema},
 };
-use datafuse_core::{
-    id::Epoch,
-    keys::PartyKeys,
-    kind::Kind,
-    normalize::Profile,
-    root::Root,
-    token::Tokenizer,
-};
+use datafuse_core::{id::Epoch, keys::PartyKeys, kind::Kind, normalize::Profile, root::Root, token::Tokenizer};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use tempfile::TempDir;
 
@@ -52,7 +45,8 @@ fn spec(keep: &[&str]) -> ProtectSpec {
 
 fn source_batch(first_row: u64, columns: &[(&str, Vec<Option<String>>)]) -> SourceBatch {
     let fields: Vec<_> = columns.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
-    let arrays: Vec<ArrayRef> = columns.iter().map(|(_, values)| Arc::new(StringArray::from(values.clone())) as _).collect();
+    let arrays: Vec<ArrayRef> =
+        columns.iter().map(|(_, values)| Arc::new(StringArray::from(values.clone())) as _).collect();
     let rows = columns[0].1.len() as u64;
     SourceBatch {
         rows: (first_row..first_row + rows).collect(),
@@ -74,7 +68,12 @@ impl World {
         self.folder.path().join(name)
     }
 
-    fn protect(&self, batches: Vec<SourceBatch>, keep: &[&str], quarantine: Option<&mut Quarantine>) -> Result<ProtectSummary> {
+    fn protect(
+        &self,
+        batches: Vec<SourceBatch>,
+        keep: &[&str],
+        quarantine: Option<&mut Quarantine>,
+    ) -> Result<ProtectSummary> {
         let spec = spec(keep);
         let kept = spec.kept(batches[0].batch.schema_ref())?;
         let writer = ProtectedWriter::create(&self.path("protected"), &kept, &spec.kind_names(), &FILE_KEY, vec![1])?;
@@ -89,11 +88,16 @@ impl World {
         self.fuse_with(name, limits, [5; 32], &|_| {})
     }
 
-    fn fuse_with(&self, name: &str, limits: &Limits, w: [u8; 32], progress: Progress<'_>) -> Result<(FusedSummary, u64)> {
+    fn fuse_with(
+        &self,
+        name: &str,
+        limits: &Limits,
+        w: [u8; 32],
+        progress: Progress<'_>,
+    ) -> Result<(FusedSummary, u64)> {
         let mut two = [0; 32];
         two[0] = 2;
-        let keys =
-            FuseKeys { rekey: &ReKey::from_bytes(&two).unwrap(), match_secret: &MatchSecret::from_bytes(w) };
+        let keys = FuseKeys { rekey: &ReKey::from_bytes(&two).unwrap(), match_secret: &MatchSecret::from_bytes(w) };
         let path = self.path(name);
         let out = FusedOutput { path: &path, store_key: &STORE_KEY, label: name };
         fuse_and_tell(&self.open(), &kind("email"), &keys, &out, limits, progress)
@@ -133,7 +137,8 @@ fn a_source_becomes_a_sorted_fused_file() {
     let email = &summary.kinds[&kind("email")];
     assert_eq!((summary.rows, email.valid, email.empty), (2_000, valid, 200));
     assert_eq!(email.invalid.iter().collect::<Vec<_>>(), [(&"no @".to_owned(), &(2_000 - 200 - valid))]);
-    let written = (0..2_000).filter(|row| phones[*row].is_some() || emails[*row].as_ref().is_some_and(|e| e.contains('@')));
+    let written =
+        (0..2_000).filter(|row| phones[*row].is_some() || emails[*row].as_ref().is_some_and(|e| e.contains('@')));
     assert_eq!(summary.delivered.rows, written.count() as u64);
     assert_eq!(world.open().counts().valid(&kind("phone")), Some(500));
 
@@ -222,7 +227,8 @@ fn an_error_of_the_source_leaves_no_dataset() {
     let world = World::new();
     let spec = spec(&[]);
     let writer =
-        ProtectedWriter::create(&world.path("protected"), &Schema::empty(), &spec.kind_names(), &FILE_KEY, vec![]).unwrap();
+        ProtectedWriter::create(&world.path("protected"), &Schema::empty(), &spec.kind_names(), &FILE_KEY, vec![])
+            .unwrap();
     let source = std::iter::once(Err(Error::Truncated { path: "source".into() }));
     assert!(matches!(protect(source, &spec, writer, None, 2, &|_| {}), Err(Error::Truncated { .. })));
     assert_eq!(fs::read_dir(world.folder.path()).unwrap().count(), 0);
@@ -231,7 +237,8 @@ fn an_error_of_the_source_leaves_no_dataset() {
 /// A dataset of one kind with the given tokens, rows numbered from 1001.
 fn dataset_of(world: &World, tokens: &[Option<[u8; 32]>], counts: KindCounts) {
     let mut writer =
-        ProtectedWriter::create(&world.path("protected"), &Schema::empty(), &[kind("email")], &FILE_KEY, vec![]).unwrap();
+        ProtectedWriter::create(&world.path("protected"), &Schema::empty(), &[kind("email")], &FILE_KEY, vec![])
+            .unwrap();
     let rows = UInt64Array::from_iter_values(1_001..1_001 + tokens.len() as u64);
     let array = FixedSizeBinaryArray::try_from_sparse_iter_with_size(tokens.iter().copied(), 32).unwrap();
     let batch = RecordBatch::try_new(Arc::clone(writer.schema()), vec![Arc::new(rows), Arc::new(array)]).unwrap();
@@ -303,7 +310,8 @@ fn heavy(world: &World, rows: usize) {
     for first in (0..rows).step_by(1_000) {
         let part = first..(first + 1_000).min(rows);
         let numbers = UInt64Array::from_iter_values(part.clone().map(|row| row as u64 + 1));
-        let tokens = FixedSizeBinaryArray::try_from_sparse_iter_with_size(part.clone().map(|row| good[row * 7 % 64]), 32);
+        let tokens =
+            FixedSizeBinaryArray::try_from_sparse_iter_with_size(part.clone().map(|row| good[row * 7 % 64]), 32);
         let notes = StringArray::from_iter_values(part.map(|row| format!("{CANARY} {row} ").repeat(60)));
         let columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(tokens.unwrap()), Arc::new(notes)];
         writer.write(&RecordBatch::try_new(Arc::clone(writer.schema()), columns).unwrap()).unwrap();
@@ -392,7 +400,10 @@ fn a_dataset_damaged_in_its_data_is_an_error_here() {
         altered[at] ^= 1;
         fs::write(&path, &altered).unwrap();
         // Opened before it was altered: what opening would have found shows up while reading.
-        let keys = FuseKeys { rekey: &ReKey::from_bytes(&valid_scalar()).unwrap(), match_secret: &MatchSecret::from_bytes([1; 32]) };
+        let keys = FuseKeys {
+            rekey: &ReKey::from_bytes(&valid_scalar()).unwrap(),
+            match_secret: &MatchSecret::from_bytes([1; 32]),
+        };
         let fused = world.path("fused");
         let out = FusedOutput { path: &fused, store_key: &STORE_KEY, label: "x" };
         found += usize::from(fuse(&file, &kind("email"), &keys, &out, &limits(), &|_| {}).is_err());

@@ -104,7 +104,9 @@ mod tests {
 
     #[test]
     fn refuses_levels_that_end_early_or_are_none() {
-        for levels in [&[][..], &[20], &[20, 2], &[18, 1], &[0, 1], &[5, 0xff], &[1], &[0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]] {
+        for levels in
+            [&[][..], &[20], &[20, 2], &[18, 1], &[0, 1], &[5, 0xff], &[1], &[0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]]
+        {
             assert_eq!(count_ones(levels, 10), Err(Malformed), "{levels:?}");
         }
     }

@@ -146,13 +146,17 @@ impl Tail {
         }
         let footer = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
         limit(path, "its footer's length in bytes", footer, caps.footer_bytes + caps.key_metadata_bytes)?;
-        let start = (length - 8).checked_sub(footer).filter(|start| *start >= 4).ok_or_else(|| corrupted(path, "its tail"))?;
+        let start =
+            (length - 8).checked_sub(footer).filter(|start| *start >= 4).ok_or_else(|| corrupted(path, "its tail"))?;
         let mut bytes = vec![0; footer as usize];
         read_at(path, file, start, &mut bytes)?;
 
         let crypto = CryptoMetadata::parse(&bytes).map_err(|_| corrupted(path, "its crypto metadata"))?;
         if crypto.prefixed || !crypto.gcm {
-            return Err(Error::Unsupported { path: path.into(), what: "its kind of encryption is not used by datasets".into() });
+            return Err(Error::Unsupported {
+                path: path.into(),
+                what: "its kind of encryption is not used by datasets".into(),
+            });
         }
         limit(path, "its key metadata's length in bytes", crypto.key_metadata.len() as u64, caps.key_metadata_bytes)?;
         if !is_module(&bytes[crypto.length..]) {
@@ -252,6 +256,13 @@ impl SealedFile {
         self.metadata().file_metadata().num_rows().unsigned_abs()
     }
 
+    /// How many bytes a row takes, on average.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        let chunks = self.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
+        let bytes = chunks.map(|chunk| chunk.uncompressed_size().unsigned_abs()).fold(0, u64::saturating_add);
+        bytes.checked_div(self.rows()).unwrap_or(0)
+    }
+
     /// The value of a key in the footer's own metadata.
     pub(crate) fn note(&self, key: &str) -> Option<&str> {
         let notes = self.metadata().file_metadata().key_value_metadata()?;
@@ -269,8 +280,8 @@ impl SealedFile {
         let mask = ProjectionMask::leaves(schema, roots);
         let levels = parquet_to_arrow_field_levels(schema, mask, None).map_err(|_| failed())?;
         let all = AllRows(Arc::clone(&self.opened));
-        let reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &all, batch_rows, None)
-            .map_err(|_| failed())?;
+        let reader =
+            ParquetRecordBatchReader::try_new_with_row_groups(&levels, &all, batch_rows, None).map_err(|_| failed())?;
         Ok(Batches { opened: Arc::clone(&self.opened), reader, rows: self.rows(), done: false })
     }
 

@@ -15,8 +15,8 @@ use parquet::{
 };
 
 use super::{
-    DATA_PAGE_HEADER_MODULE, DATA_PAGE_MODULE, FRAME_BYTES, LENGTH_BYTES, NONCE_BYTES, Opened, content, corrupted, limit,
-    open_file, read_at,
+    DATA_PAGE_HEADER_MODULE, DATA_PAGE_MODULE, FRAME_BYTES, LENGTH_BYTES, NONCE_BYTES, Opened, content, corrupted,
+    limit, open_file, read_at,
     thrift::{Cursor, Malformed, Wire},
 };
 use crate::error::{Error, Result};

@@ -117,7 +117,7 @@ pub(super) struct Participant {
     /// The datasets that it brings, by name.
     #[serde(default)]
     pub(super) datasets: BTreeMap<Text<DatasetId>, Dataset>,
-    /// The age recipient to which its reports are encrypted.
+    /// The age recipient to which its reports are to be encrypted. This version refuses to make a report where one is set.
     pub(super) recipient: Option<Text<Recipient>>,
     /// What this participant asks of what may come out; of all policies the strictest wins.
     #[serde(default)]

@@ -66,7 +66,7 @@ pub struct Participant {
     pub former: Vec<PublicName>,
     /// Where its protected datasets lie, as the file says: [`Space::dataset_location`] resolves them.
     pub datasets: BTreeMap<DatasetId, Location>,
-    /// The age recipient to which its reports are encrypted.
+    /// The age recipient to which its reports are to be encrypted. This version refuses to make a report where one is set.
     pub recipient: Option<String>,
     /// The smallest count that a report may show, as far as it is concerned.
     pub min_count: Option<u64>,

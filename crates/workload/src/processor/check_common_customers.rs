@@ -40,6 +40,10 @@ pub(super) fn check(
     if let Some(report) = existing(&folder, event)? {
         return Ok(Outcome::Reported { folder, report: Box::new(report), fused: Fused::default() });
     }
+    // A report in clear is not what this user agreed to.
+    if let Some((user, _)) = workload.space().users().find(|(_, user)| user.recipient.is_some()) {
+        return Err(Error::RecipientNotProvided { user: user.clone() });
+    }
     // An output that cannot be written should not cost hours first.
     let part = prepare(workload, event)?;
     let fused = fuse::fuse(workload, holders, progress)?;
@@ -66,12 +70,7 @@ fn existing(folder: &Path, event: &Event) -> Result<Option<Report>> {
 }
 
 /// Matches every kind and gathers what the report says about where it all came from.
-fn gather(
-    workload: &Workload,
-    event: &Event,
-    holders: &[TakingPart],
-    progress: Progress<'_>,
-) -> Result<ReportInputs> {
+fn gather(workload: &Workload, event: &Event, holders: &[TakingPart], progress: Progress<'_>) -> Result<ReportInputs> {
     let open = workload.open_epoch()?;
     let secrets = workload.state().secrets(open.epoch)?;
     let mut accepted: Vec<Vec<AcceptedDataset>> = Vec::new();

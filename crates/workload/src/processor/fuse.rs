@@ -133,11 +133,9 @@ struct AtHand {
 fn obtain(workload: &Workload, holder: &TakingPart, dataset: &DatasetId, location: &Location) -> Result<AtHand> {
     match location {
         Location::Path(path) if path.is_file() => Ok(AtHand { path: path.clone(), _fetched: None }),
-        Location::Path(path) => Err(Error::DatasetMissing {
-            holder: holder.id.clone(),
-            dataset: dataset.clone(),
-            path: path.clone(),
-        }),
+        Location::Path(path) => {
+            Err(Error::DatasetMissing { holder: holder.id.clone(), dataset: dataset.clone(), path: path.clone() })
+        }
         Location::Url(url) => {
             let policy = FetchPolicy { allow_hosts: workload.allow_hosts().to_vec(), ..FetchPolicy::strict() };
             let fetched = fetch_to_file(url, &policy, &workload.limits().temp_dir)?;
@@ -166,8 +164,11 @@ impl Delivered<'_> {
         let caps = Caps::default();
         let envelope = ProtectedFile::inspect(path, &caps)?;
         let header = envelope.header();
-        let refused =
-            |source| Error::Dataset { holder: self.holder.id.clone(), dataset: self.dataset.clone(), source };
+        let refused = |source| Error::Dataset {
+            holder: self.holder.id.clone(),
+            dataset: self.dataset.clone(),
+            source: Box::new(source),
+        };
         header
             .check(&Expected {
                 root: workload.root(),
@@ -259,8 +260,11 @@ impl Delivered<'_> {
         secrets: &EpochSecrets,
         secret: &DatasetSecret,
     ) -> Result<()> {
-        let refused =
-            |source| Error::Dataset { holder: self.holder.id.clone(), dataset: self.dataset.clone(), source };
+        let refused = |source| Error::Dataset {
+            holder: self.holder.id.clone(),
+            dataset: self.dataset.clone(),
+            source: Box::new(source),
+        };
         let fused = self.rekey.fuse(std::slice::from_ref(&secret.canary)).map_err(refused)?;
         let [canary] = secrets.match_secret.match_keys(&fused)[..] else {
             return Err(refused(datafuse_core::Error::Malformed { what: "dataset" }));

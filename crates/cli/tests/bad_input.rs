@@ -1,0 +1,265 @@
+//! Bad input gets a clear error, the fact and then the remedy, and loses nothing.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod world;
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+};
+
+use world::World;
+
+const CSV: &str = "email,segment\nada@example.com,a\nbob@example.com,b\n";
+
+fn two() -> World {
+    World::enrolled(&[("acme", CSV), ("globex", CSV)])
+}
+
+#[test]
+fn a_missing_column_is_named_with_those_that_are_there() {
+    let world = two();
+    fs::write(world.path("acme/customers.csv"), "mail,phone\nada@example.com,1\n").unwrap();
+    let before = fs::read(world.dataset("acme")).unwrap();
+    let said =
+        world.protect_file("acme", "customers.csv", &["--identifier", "email=email"]).refused(4, "column 'email'");
+    assert!(said.err.contains("mail, phone"), "{}", said.err);
+    world.protect_file("acme", "customers.csv", &[]).refused(4, "none of the space's identifiers (email)");
+    assert_eq!(fs::read(world.dataset("acme")).unwrap(), before, "the former version stays");
+}
+
+#[test]
+fn a_wrong_delimiter_is_found_out() {
+    let world = two();
+    fs::write(world.path("acme/customers.csv"), "email;segment\nada@example.com;a\n").unwrap();
+    let said = world
+        .protect_file("acme", "customers.csv", &["--identifier", "email=email", "--delimiter", ","])
+        .refused(4, "column 'email'");
+    assert!(said.err.contains("--delimiter"), "{}", said.err);
+}
+
+#[test]
+fn rows_that_are_not_utf8_are_rejected_and_the_flag_is_named() {
+    let world = two();
+    fs::write(world.path("acme/latin.csv"), b"email,city\nada@example.com,Li\xe8ge\nbob@example.com,Gent\n").unwrap();
+    let args = ["--identifier", "email=email", "--keep", "city"];
+    let said = world.protect_file("acme", "latin.csv", &args).done();
+    assert!(said.err.contains("--encoding latin1"), "{}", said.err);
+    let rejected = world.path("acme/latin.rejected.csv");
+    assert!(fs::read(&rejected).unwrap().starts_with(b"row,"));
+    assert_eq!(fs::metadata(&rejected).unwrap().permissions().mode() & 0o777, 0o600);
+    let said = world.protect_file("acme", "latin.csv", &[&args[..], &["--encoding", "latin1"]].concat()).done();
+    assert!(said.out.contains("2 valid, 0 empty, 0 invalid"), "{}", said.out);
+}
+
+#[test]
+fn truncated_and_corrupted_datasets_are_refused() {
+    let world = two();
+    let path = world.dataset("acme");
+    let whole = fs::read(&path).unwrap();
+    for cut in [0, 3, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..cut]).unwrap();
+        world.event("FUSE").refused(4, "acme.parquet");
+    }
+    for at in (0..whole.len()).step_by(whole.len() / 40) {
+        let mut altered = whole.clone();
+        altered[at] ^= 1;
+        fs::write(&path, &altered).unwrap();
+        let said = world.event("FUSE");
+        assert!(said.code == 4, "byte {at}: {} {}", said.code, said.err);
+        assert!(!said.err.contains("panicked") && !said.err.contains("unexpectedly"), "byte {at}: {}", said.err);
+    }
+    fs::write(&path, whole).unwrap();
+    world.event("CHECK_COMMON_CUSTOMERS").done();
+}
+
+#[test]
+fn a_plain_parquet_or_other_file_is_no_dataset() {
+    let world = two();
+    fs::write(world.dataset("acme"), CSV).unwrap();
+    world.event("FUSE").refused(4, "acme.parquet");
+    fs::remove_file(world.dataset("acme")).unwrap();
+    world.event("FUSE").refused(4, "dataset 'customers' of 'acme' is not at");
+}
+
+#[test]
+fn a_dataset_of_another_holder_or_space_is_refused_by_name() {
+    let (world, other) = (two(), two());
+    fs::copy(world.dataset("globex"), world.dataset("acme")).unwrap();
+    world.event("FUSE").refused(4, "of another holder");
+    fs::copy(other.dataset("acme"), world.dataset("acme")).unwrap();
+    world.event("FUSE").refused(4, "of another root");
+}
+
+#[test]
+fn a_dataset_made_with_another_profile_is_refused_and_both_are_named() {
+    let world = two();
+    let yaml = fs::read_to_string(world.path("acme/space.yaml")).unwrap();
+    fs::write(world.path("acme/space.yaml"), yaml.replace("email-v1", "email-gmail-v1")).unwrap();
+    // Another profile is another root: the names have to be approved anew, and there is no announcement for it.
+    world.enrol("acme").done();
+    world.protect("acme", CSV).refused(5, "no epoch is open");
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_refused() {
+    let world = two();
+    let key = world.path("acme/party.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = world.enrol("acme").refused(3, "can be read by others");
+    assert!(said.err.contains("chmod 600"), "{}", said.err);
+}
+
+#[test]
+fn a_key_file_is_never_overwritten_and_belongs_to_one_party() {
+    let world = two();
+    world.run("acme", &["keygen", "--out", "party.key"]).refused(3, "never overwritten");
+    let args = ["enrol", "--party", "globex", "--key", "party.key", "--yes"];
+    world.run("acme", &args).refused(3, "the key file is not 'globex's");
+    world.run("acme", &["run", "FUSE", "--key", "party.key"]).refused(3, "the key file is not the workload's");
+}
+
+#[test]
+fn an_unknown_participant_kind_or_field_is_refused() {
+    let world = two();
+    world.run("acme", &["enrol", "--party", "umbrella", "--key", "party.key"]).refused(3, "no participant 'umbrella'");
+    world.protect_file("acme", "customers.csv", &["--identifier", "iban=email"]).refused(2, "no identifier 'iban'");
+    let yaml = fs::read_to_string(world.path("acme/space.yaml")).unwrap();
+    fs::write(world.path("acme/space.yaml"), yaml.replace("outputs:", "outptus:")).unwrap();
+    let said = world.enrol("acme").refused(3, "outptus");
+    assert!(said.err.contains("outputs"), "{}", said.err);
+    let args = ["run", "FUSE", "--key", "party.key", "--holders", "acme,umbrella"];
+    world.run("workload", &args).refused(3, "no participant 'umbrella'");
+}
+
+#[test]
+fn names_are_not_approved_without_a_word() {
+    let world = World::new(&["acme", "globex"], &[]);
+    world.event("INITIALIZE").done();
+    let said = world.run("acme", &["enrol", "--party", "acme", "--key", "party.key"]).refused(6, "not approved");
+    assert!(said.err.contains("founding name"), "{}", said.err);
+    assert_eq!(
+        fs::read_dir(world.path("shared/mailbox"))
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".msg") })
+            .count(),
+        0
+    );
+    // A name that changes is asked for again.
+    world.enrol("acme").done();
+    let stranger = world.run("globex", &["keygen", "--out", "other.key"]).done().out;
+    let yaml = fs::read_to_string(world.path("acme/space.yaml")).unwrap();
+    let former = yaml.lines().skip_while(|line| !line.contains("globex:")).find(|line| line.contains("name:")).unwrap();
+    let former = former.trim().trim_start_matches("name: ");
+    let changed =
+        yaml.replace(&format!("    name: {former}"), &format!("    name: {}\n    former: [{former}]", stranger.trim()));
+    fs::write(world.path("acme/space.yaml"), changed).unwrap();
+    let said = world.run("acme", &["enrol", "--party", "acme", "--key", "party.key"]).refused(6, "not approved");
+    assert!(said.err.contains("CHANGED"), "{}", said.err);
+}
+
+#[test]
+fn nothing_goes_before_the_epoch_is_open_and_it_opens_once() {
+    let world = World::new(&["acme", "globex"], &[]);
+    assert!(world.enrol("acme").done().out.contains("Awaited: the workload opens an epoch"));
+    world.protect("acme", CSV).refused(5, "no epoch is open");
+    world.event("CHECK_COMMON_CUSTOMERS").refused(5, "no epoch is open");
+    world.event("INITIALIZE").done();
+    world.event("INITIALIZE").refused(6, "epoch 1 is open already");
+}
+
+#[test]
+fn a_message_altered_on_its_way_is_refused_named_and_sent_again() {
+    let world = World::new(&["acme", "globex"], &[]);
+    world.event("INITIALIZE").done();
+    world.enrol("acme").done();
+    let mailbox = world.path("shared/mailbox");
+    let messages = || {
+        world::files(&mailbox).into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "msg"))
+    };
+    assert_eq!(messages().count(), 3);
+    for path in messages() {
+        let mut bytes = fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    let said = world.enrol("globex").done();
+    assert!(said.out.contains("removed a damaged message of acme"), "{}", said.out);
+    world.event("ENROL").done();
+    world.enrol_all(&["acme", "globex"]);
+    world.protect("acme", CSV).done();
+    world.protect("globex", CSV).done();
+    world.event("CHECK_COMMON_CUSTOMERS").done();
+    assert_eq!(world.report()["overlap"]["all"], 2);
+}
+
+#[test]
+fn malformed_oversized_and_deep_events_are_put_aside() {
+    let world = two();
+    let queue = world.path("shared/queue/ready");
+    world.run("acme", &["send", "CHECK_COMMON_CUSTOMERS"]).done();
+    let event = world::files(&queue).remove(0);
+    let oversized = format!("{{\"type\": \"FUSE\", \"x\": \"{}\"}}", "x".repeat(70_000));
+    let deep = format!("{{\"type\": \"FUSE\", \"x\": {}1{}}}", "[".repeat(40), "]".repeat(40));
+    for content in ["not json", "[]", "{}", "{\"type\": 3}", &oversized, &deep] {
+        world.run("acme", &["send", "CHECK_COMMON_CUSTOMERS"]).done();
+        let path = world::files(&queue).into_iter().find(|path| *path != event).unwrap_or_else(|| event.clone());
+        fs::write(&path, content).unwrap();
+        // The first event is still there; it is done on the first round.
+        let said = world.run("workload", &["serve", "--key", "party.key", "--once"]);
+        if said.code != 0 {
+            assert_eq!(said.code, 4, "{}", said.err);
+            assert!(!said.err.contains(content) || content.len() < 4, "{}", said.err);
+        }
+    }
+    let dead = world::files(&world.path("shared/queue/dead"));
+    assert!(dead.len() >= 5, "{dead:?}");
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_made_is_told_before_the_work() {
+    let world = two();
+    fs::write(world.path("workload/outputs"), "a file").unwrap();
+    world.event("CHECK_COMMON_CUSTOMERS").refused(3, "outputs");
+    // Nothing was fused for it.
+    assert_eq!(world::files(&world.path("workload/state/fused")).len(), 0);
+    fs::remove_file(world.path("workload/outputs")).unwrap();
+    world.event("CHECK_COMMON_CUSTOMERS").done();
+}
+
+#[test]
+fn no_space_left_is_an_error_and_never_half_an_output() {
+    // Every write to this device fails with "no space left on device".
+    let world = two();
+    symlink("/dev/full", world.path("acme/full.csv")).unwrap();
+    let args = ["--identifier", "email=email", "--quarantine", "/dev/full/x.csv"];
+    fs::write(world.path("acme/bad.csv"), "email\nnot an address\n").unwrap();
+    let said = world.protect_file("acme", "bad.csv", &args);
+    assert_ne!(said.code, 0);
+    assert!(said.err.contains("Error: "), "{}", said.err);
+}
+
+#[test]
+fn an_address_within_the_machine_is_refused_unless_the_operator_allows_it() {
+    let world = two();
+    let yaml = fs::read_to_string(world.path("workload/space.yaml")).unwrap();
+    let place = world.dataset("acme").to_str().unwrap().to_owned();
+    let changed = yaml.replace(&place, "http://127.0.0.1:9/acme.parquet");
+    assert_ne!(yaml, changed);
+    fs::write(world.path("workload/space.yaml"), changed).unwrap();
+    world.event("FUSE").refused(6, "127.0.0.1");
+    let args = ["run", "FUSE", "--key", "party.key", "--allow-host", "127.0.0.1"];
+    world.run("workload", &args).refused(5, "127.0.0.1");
+}
+
+#[test]
+fn flags_that_make_no_sense_are_usage_errors() {
+    let world = two();
+    assert_eq!(world.run("acme", &["protect"]).code, 2);
+    assert_eq!(world.run("acme", &["no-such-command"]).code, 2);
+    let args = ["demo", "--rows", "0", "--out", "x"];
+    world.run("acme", &args).refused(2, "the number of rows");
+    world.protect_file("acme", "customers.csv", &["--delimiter", "||"]).refused(2, "--delimiter");
+    world.protect_file("acme", "nothing.csv", &["--identifier", "email=email"]).refused(4, "nothing.csv");
+}
