@@ -10,8 +10,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use arrow::{
     array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, UInt64Array},
     buffer::{BooleanBuffer, Buffer, NullBuffer},
-    compute::filter_record_batch,
-    datatypes::{Schema, SchemaRef},
+    compute::{cast, filter_record_batch},
+    datatypes::{DataType, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
 use datafuse_core::{
@@ -68,7 +68,8 @@ impl ProtectSpec {
         self.kinds.iter().map(|kind| kind.kind.name().clone()).collect()
     }
 
-    /// The kept columns with their types in the source, as [`ProtectedWriter::create`] takes them.
+    /// The kept columns with their types in the source, as [`ProtectedWriter::create`] takes them; of a dictionary the type
+    /// of its values.
     ///
     /// # Errors
     /// [`Error::DuplicateColumn`], [`Error::ColumnNotFound`].
@@ -78,7 +79,11 @@ impl ProtectSpec {
             if self.keep[..position].contains(column) {
                 return Err(Error::DuplicateColumn { place: "--keep".to_owned(), column: column.clone() });
             }
-            fields.push(source.field(position_of(source, column)?).clone());
+            let field = source.field(position_of(source, column)?).clone();
+            fields.push(match field.data_type() {
+                DataType::Dictionary(_, values) => field.clone().with_data_type((**values).clone()),
+                _ => field,
+            });
         }
         Ok(Schema::new(fields))
     }
@@ -216,7 +221,10 @@ fn tokenise(source: SourceBatch, kinds: &[&KindSource], keep: &[String], schema:
         for column in keep {
             let array = column_of(&source.batch, column)?;
             check_lengths(column, array, &source.rows)?;
-            columns.push(Arc::clone(array));
+            columns.push(match array.data_type() {
+                DataType::Dictionary(_, values) => cast(array, values).map_err(internal)?,
+                _ => Arc::clone(array),
+            });
         }
         let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(internal)?;
         Some(match written == length {

@@ -227,7 +227,7 @@ fn schema(kept: &Schema, kinds: &[KindName]) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new(fields)))
 }
 
-/// Types that Parquet holds without help, so that a kept column comes back as it went in.
+/// Types that Parquet holds without help: a kept column comes back with its values, though `LargeUtf8` as `Utf8` and the like.
 fn can_be_kept(data_type: &DataType) -> bool {
     use DataType as T;
     matches!(

@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::atomic::AtomicUsize};
 
 use arrow::{
-    array::{StringArray, UInt64Array},
-    datatypes::{DataType, Field, Schema},
+    array::{DictionaryArray, StringArray, UInt64Array},
+    datatypes::{DataType, Field, Int32Type, Schema},
 };
 use datafuse_core::{id::Epoch, keys::PartyKeys, kind::Kind, normalize::Profile, root::Root, token::Tokenizer};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
@@ -165,6 +165,21 @@ fn a_source_becomes_a_sorted_fused_file() {
     }
     assert_eq!(of_address.len(), distinct.len());
     assert_eq!(of_address.values().collect::<BTreeSet<_>>().len(), distinct.len(), "another key for another address");
+}
+
+#[test]
+fn a_dictionary_is_kept_as_its_values() {
+    let world = World::new();
+    let emails = vec![Some("a@b.example".to_owned()), None, Some("c@d.example".to_owned())];
+    let mut batch = source_batch(1, &[("email", emails), ("phone", vec![None; 3])]);
+    let segments: DictionaryArray<Int32Type> = [Some("gold"), Some("iron"), None].into_iter().collect();
+    let columns = batch.batch.columns().iter().cloned().chain([Arc::new(segments) as ArrayRef]).collect();
+    let mut fields = batch.batch.schema().fields().to_vec();
+    fields.push(Arc::new(Field::new_dictionary("segment", DataType::Int32, DataType::Utf8, true)));
+    batch.batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    world.protect(vec![batch], &["segment"], None).unwrap();
+    let read = world.open().batches(&kind("email"), 10).unwrap().next().unwrap().unwrap();
+    assert_eq!(read.column(2).as_string::<i32>().iter().collect::<Vec<_>>(), [Some("gold"), None]);
 }
 
 #[test]

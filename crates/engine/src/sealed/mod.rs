@@ -18,11 +18,13 @@ mod thrift;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+use bytes::Bytes;
 use parquet::{
     arrow::{
         ProjectionMask,
@@ -108,8 +110,11 @@ pub(crate) struct Tail {
     /// The key metadata, as its writer put it.
     pub(crate) key_metadata: Vec<u8>,
     file_unique: Vec<u8>,
-    footer_start: u64,
-    footer_bytes: usize,
+    /// The end of the file, from the crypto metadata on. What was checked here is what the Parquet library parses.
+    bytes: Bytes,
+    /// Where in `bytes` the encrypted footer is.
+    footer: Range<usize>,
+    file_bytes: u64,
 }
 
 impl Tail {
@@ -148,10 +153,11 @@ impl Tail {
         limit(path, "its footer's length in bytes", footer, caps.footer_bytes + caps.key_metadata_bytes)?;
         let start =
             (length - 8).checked_sub(footer).filter(|start| *start >= 4).ok_or_else(|| corrupted(path, "its tail"))?;
-        let mut bytes = vec![0; footer as usize];
+        let mut bytes = vec![0; footer as usize + tail.len()];
         read_at(path, file, start, &mut bytes)?;
+        let inside = &bytes[..footer as usize];
 
-        let crypto = CryptoMetadata::parse(&bytes).map_err(|_| corrupted(path, "its crypto metadata"))?;
+        let crypto = CryptoMetadata::parse(inside).map_err(|_| corrupted(path, "its crypto metadata"))?;
         if crypto.prefixed || !crypto.gcm {
             return Err(Error::Unsupported {
                 path: path.into(),
@@ -159,14 +165,15 @@ impl Tail {
             });
         }
         limit(path, "its key metadata's length in bytes", crypto.key_metadata.len() as u64, caps.key_metadata_bytes)?;
-        if !is_module(&bytes[crypto.length..]) {
+        if bytes[footer as usize..] != tail || !is_module(&inside[crypto.length..]) {
             return Err(corrupted(path, "its footer's frame"));
         }
         Ok(Self {
             key_metadata: crypto.key_metadata.to_vec(),
             file_unique: crypto.file_unique.to_vec(),
-            footer_start: start + crypto.length as u64,
-            footer_bytes: bytes.len() - crypto.length,
+            footer: crypto.length..inside.len(),
+            bytes: bytes.into(),
+            file_bytes: length,
         })
     }
 }
@@ -210,15 +217,17 @@ impl SealedFile {
         let file = open_file(path)?;
         let tail = Tail::read(path, &file, caps)?;
         let module_key = ModuleKey::new(key, tail.file_unique.clone())?;
-        check_footer(path, &file, &tail, &module_key, caps)?;
+        check_footer(path, &tail, &module_key, caps)?;
 
         let decryption = FileDecryptionProperties::builder(key.to_vec())
             .build()
             .map_err(|source| Error::Internal { work: "preparing decryption", source: source.into() })?;
-        let mut metadata = ParquetMetaDataReader::new()
+        let mut reader = ParquetMetaDataReader::new()
             .with_decryption_properties(Some(decryption))
-            .with_page_index_policy(PageIndexPolicy::Skip)
-            .parse_and_finish(&file)
+            .with_page_index_policy(PageIndexPolicy::Skip);
+        let mut metadata = reader
+            .try_parse_sized(&tail.bytes, tail.file_bytes)
+            .and_then(|()| reader.finish())
             .map_err(|_| corrupted(path, "its footer"))?;
         check_metadata(path, &metadata, caps)?;
         if page_index {
@@ -438,9 +447,8 @@ impl<'a> CryptoMetadata<'a> {
 }
 
 /// Decrypts the footer and walks it before the Parquet library parses it.
-fn check_footer(path: &Path, file: &File, tail: &Tail, key: &ModuleKey, caps: &Caps) -> Result<()> {
-    let mut footer = vec![0; tail.footer_bytes];
-    read_at(path, file, tail.footer_start, &mut footer)?;
+fn check_footer(path: &Path, tail: &Tail, key: &ModuleKey, caps: &Caps) -> Result<()> {
+    let mut footer = tail.bytes[tail.footer.clone()].to_vec();
     let footer = key.open(&mut footer, &[FOOTER_MODULE]).ok_or_else(|| Error::WrongKey { path: path.into() })?;
     let counts = thrift::check_footer(footer).map_err(|_| corrupted(path, "its footer"))?;
     limit(path, "its number of columns", counts.schema_elements as u64, caps.columns + 1)?;
