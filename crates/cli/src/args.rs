@@ -125,7 +125,7 @@ pub(crate) enum SpaceCommand {
     #[command(
         after_help = "Examples:\n  datafuse space init --id retail-2026 --workload dfpub1... --holder acme=dfpub1... --holder globex=dfpub1... \\\n      --user insights --identifier email --out space.yaml\n  datafuse space init ... --identifier phone=phone-e164-v1:BE --identifier person=surname:text-v1,birth_date:exact-v1 \\\n      --shared /mnt/shared/retail-2026"
     )]
-    Init(SpaceInitArgs),
+    Init(Box<SpaceInitArgs>),
     /// Say what is missing from an agreement, and what would go wrong
     Check {
         /// The agreement
@@ -153,7 +153,7 @@ pub(crate) struct SpaceInitArgs {
     /// A participant that receives the report
     #[arg(long = "user", value_name = "NAME")]
     pub(crate) users: Vec<ParticipantId>,
-    /// What is matched on: KIND (email, iban), KIND=PROFILE[:REGION], or KIND=COLUMN:PROFILE,COLUMN:PROFILE
+    /// What is matched on: KIND (email, iban), KIND=PROFILE, KIND=PROFILE:REGION, or KIND=COLUMN:PROFILE,COLUMN:PROFILE
     #[arg(long = "identifier", value_name = "KIND[=...]", required = true)]
     pub(crate) identifiers: Vec<String>,
     /// The smallest count that a report shows

@@ -1,6 +1,6 @@
 //! How much memory, disk and how many cores the engine may use, and the DataFusion runtime that keeps to it.
 //!
-//! Sorting runs in DataFusion with a fair memory pool; past it, sorted runs go to [encrypted temporary files](crate::spill).
+//! Sorting runs in DataFusion with a fair memory pool; past it, sorted runs go to encrypted temporary files.
 //! Every job has a runtime of its own, in threads of its own: callers may be inside or outside of an async runtime.
 
 use std::{

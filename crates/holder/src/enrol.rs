@@ -125,7 +125,7 @@ impl Run<'_> {
                 sent |= self.send(header, &blind.encode(), &self.announcement.message_key)?;
             }
             // Its own share a steward derives again when it answers.
-            if holder != party.name() && !status.is_some_and(|status| status.answered.is_some()) {
+            if holder != party.name() && status.is_none_or(|status| status.answered.is_none()) {
                 let header = self.header(Round::ShareToHolder, party.name(), holder);
                 sent |= self.send(header, &share.encode(), holder.receive_key())?;
             }

@@ -96,10 +96,9 @@ pub async fn serve(
         }
     };
     // An event left at work stays this consumer's until others take it over; anything else is tidied up.
-    if !matches!(served, Ok(Served::Stopped)) || workload.try_lock().is_ok() {
-        if let Err(error) = queue.close().await {
-            tracing::warn!(class = error.class(), "could not leave the queue tidily: {error}");
-        }
+    let idle = !matches!(served, Ok(Served::Stopped)) || workload.try_lock().is_ok();
+    if idle && let Err(error) = queue.close().await {
+        tracing::warn!(class = error.class(), "could not leave the queue tidily: {error}");
     }
     served
 }

@@ -19,7 +19,7 @@ use crate::{
 
 pub(super) fn space(command: SpaceCommand, console: &Console) -> Result<()> {
     match command {
-        SpaceCommand::Init(args) => init(args, console),
+        SpaceCommand::Init(args) => init(*args, console),
         SpaceCommand::Check { space } => {
             let (parsed, findings) = check::check_file(&space);
             let list: Vec<_> = findings
