@@ -28,6 +28,10 @@ impl Console {
         Self { json, quiet }
     }
 
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }

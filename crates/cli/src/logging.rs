@@ -4,11 +4,12 @@ use datafuse_workload::platform::{Environment, LogSink};
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Sets up logging for the commands that process events.
-pub(crate) fn start(environment: &Environment, json: bool) {
-    let level = environment.log_level.as_tracing();
+pub(crate) fn start(environment: &Environment, json: bool, quiet: bool) {
+    let level = if quiet { tracing::Level::WARN } else { environment.log_level.as_tracing() };
     // Our own lines at the level asked for; what libraries say only where it is a warning.
-    let filter =
-        EnvFilter::new(format!("warn,datafuse={level},datafuse_workload={level},datafuse_engine={level},audit=info"));
+    let filter = EnvFilter::new(format!(
+        "warn,datafuse={level},datafuse_workload={level},datafuse_engine={level},audit={level}"
+    ));
     let to_stdout = environment.log_sink == LogSink::Stdout;
     let builder = fmt().with_env_filter(filter).with_target(true);
     // Setting it up twice fails, and changes nothing.

@@ -39,6 +39,27 @@ fn a_wrong_delimiter_is_found_out() {
 }
 
 #[test]
+fn a_list_of_rejected_rows_never_replaces_the_source() {
+    let world = two();
+    let before = fs::read(world.path("acme/customers.csv")).unwrap();
+    fs::write(world.path("acme/bad.csv"), "email\nnot an address\nada@example.com\n").unwrap();
+    let args = ["--identifier", "email=email", "--quarantine", "customers.csv"];
+    world.protect_file("acme", "bad.csv", &args).refused(3, "not an earlier list of rejected rows");
+    assert_eq!(fs::read(world.path("acme/customers.csv")).unwrap(), before);
+    // An earlier list is replaced.
+    world.protect_file("acme", "bad.csv", &args[..2]).done();
+    world.protect_file("acme", "bad.csv", &args[..2]).done();
+}
+
+#[test]
+fn a_source_without_one_valid_identifier_replaces_nothing() {
+    let world = two();
+    let before = fs::read(world.dataset("acme")).unwrap();
+    world.protect_file("acme", "customers.csv", &["--identifier", "email=segment"]).refused(4, "no row has a valid");
+    assert_eq!(fs::read(world.dataset("acme")).unwrap(), before);
+}
+
+#[test]
 fn rows_that_are_not_utf8_are_rejected_and_the_flag_is_named() {
     let world = two();
     fs::write(world.path("acme/latin.csv"), b"email,city\nada@example.com,Li\xe8ge\nbob@example.com,Gent\n").unwrap();

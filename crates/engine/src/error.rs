@@ -144,6 +144,14 @@ pub enum Error {
         /// Its type.
         data_type: String,
     },
+    /// No row of a source has a valid identifier of any kind.
+    #[error("no row has a valid {} ({rows} rows)", kinds.join(" or "))]
+    NothingValid {
+        /// Rows of the source.
+        rows: u64,
+        /// The kinds that were looked for.
+        kinds: Vec<String>,
+    },
     /// A value to be kept is too long.
     #[error("column '{column}', row {row}: the value has {bytes} bytes, kept values have at most {limit}")]
     KeptValueTooLong {
@@ -455,6 +463,9 @@ impl Error {
             Self::ReservedColumn { .. } => "rename the column in the source, or leave it out of --keep".into(),
             Self::KeptColumnType { column, .. } => {
                 format!("leave '{column}' out of --keep, or turn it into text or numbers first")
+            }
+            Self::NothingValid { kinds, .. } => {
+                format!("--identifier {}=COLUMN with another column; datafuse normalize shows what is in one", kinds.join("/"))
             }
             Self::KeptValueTooLong { column, .. } => format!("leave '{column}' out of --keep"),
             Self::UnsupportedSource { .. } => "a path, a pattern such as 'data/*.csv', or an http(s) address".into(),

@@ -179,6 +179,10 @@ pub fn protect(
     let counts = kinds
         .iter()
         .map(|(name, summary)| (name.clone(), KindCounts { empty: summary.empty, invalid: summary.invalid_rows() }));
+    // An empty source is an empty dataset; a source without one valid identifier is a mistake, and replaces nothing.
+    if rows > 0 && kinds.values().all(|summary| summary.valid == 0) {
+        return Err(Error::NothingValid { rows, kinds: kinds.keys().map(ToString::to_string).collect() });
+    }
     let delivered = writer.finish(&DatasetCounts { rows, kinds: counts.collect() })?;
     Ok(ProtectSummary { delivered, rows, rejected, kinds })
 }

@@ -74,6 +74,14 @@ pub enum Error {
         kinds: Vec<String>,
         /// The columns of the source.
         columns: Vec<String>,
+        /// A kind, and the column that seems to hold it.
+        similar: Option<(String, String)>,
+    },
+    /// A file that is no list of rejected rows is where one would be written.
+    #[error("{} is there already and is not an earlier list of rejected rows", path.display())]
+    QuarantineInTheWay {
+        /// The file.
+        path: PathBuf,
     },
     /// The space file gives an address for the dataset, and nothing can be written there.
     #[error("dataset '{dataset}' lies at {place}, where it cannot be written from here")]
@@ -119,7 +127,8 @@ impl Error {
                 "--party with the name of a data holder (roles: [holder] in the space file)".into()
             }
             Self::NotApproved { .. } => {
-                "compare each fingerprint with the party itself, then answer yes, or give --yes in scripts".into()
+                "compare each fingerprint with the party itself; then run it on a terminal and type yes, or give --yes"
+                    .into()
             }
             Self::NoEpoch { .. } => {
                 "ask the workload's operator to run: datafuse run INITIALIZE --space space.yaml --key workload.key"
@@ -133,9 +142,11 @@ impl Error {
             Self::ColumnCount { kind, columns, .. } => {
                 format!("--identifier {kind}={}", vec!["COLUMN"; columns.len()].join(","))
             }
-            Self::NoIdentifierColumn { kinds, columns, .. } => {
-                format!("--identifier {}={}", kinds.first()?, columns.first().map_or("COLUMN", String::as_str))
-            }
+            Self::NoIdentifierColumn { kinds, similar, .. } => match similar {
+                Some((kind, column)) => format!("--identifier {kind}={column}"),
+                None => format!("--identifier {}=COLUMN", kinds.first()?),
+            },
+            Self::QuarantineInTheWay { .. } => "--quarantine with another path".into(),
             Self::NotWritable { .. } => "--out FILE, then bring the file to that address".into(),
             Self::InTheWay { .. } => "--out with another path, or move that file away".into(),
             Self::Folder { .. } => "make its parent folder writable, or name another place with --out".into(),

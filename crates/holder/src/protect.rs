@@ -5,7 +5,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -31,6 +32,9 @@ use crate::{
     error::{Error, Result},
     party::{Approval, Party},
 };
+
+/// How a list of rejected rows begins.
+const QUARANTINE_HEADER: &str = "row,column,reason";
 
 /// What to protect, and how to read it.
 #[derive(Debug)]
@@ -158,10 +162,12 @@ pub fn protect(
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
     }
+    let quarantine_file = quarantine_path(request);
+    refuse_foreign_file(&quarantine_file)?;
     let kept = spec.kept(&reader.schema())?;
     let names = spec.kind_names();
     let writer = ProtectedWriter::create(&path, &kept, &names, &secret.file_key, envelope.encode())?;
-    let mut quarantine = Quarantine::new(quarantine_path(request), reader.columns());
+    let mut quarantine = Quarantine::new(quarantine_file, reader.columns());
     let (bytes, of) = (AtomicU64::new(0), reader.total_bytes());
     let told = |rows| progress(Progress { rows, bytes: bytes.load(Ordering::Relaxed), of });
     let metered = Metered { reader: &mut reader, bytes: &bytes };
@@ -230,6 +236,7 @@ fn identifier_columns<'a>(party: &'a Party, request: &ProtectRequest) -> Result<
             .collect();
         if found.is_empty() {
             return Err(Error::NoIdentifierColumn {
+                similar: similar_column(kinds, reader.columns()),
                 place: request.source.to_string(),
                 kinds: kinds.iter().map(|kind| kind.name().to_string()).collect(),
                 columns: reader.columns().to_vec(),
@@ -276,4 +283,26 @@ fn quarantine_path(request: &ProtectRequest) -> PathBuf {
         Source::Path(path) => path.with_extension("rejected.csv"),
         _ => PathBuf::from("rejected.csv"),
     }
+}
+
+/// A list of rejected rows replaces an earlier one, and nothing else: above all not the source.
+fn refuse_foreign_file(path: &Path) -> Result<()> {
+    let mut beginning = Vec::new();
+    match File::open(path).and_then(|file| file.take(256).read_to_end(&mut beginning)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        // Where the source has such columns itself, the list's own have underscores behind their names.
+        Ok(_) if String::from_utf8_lossy(&beginning).replace('_', "").starts_with(QUARANTINE_HEADER) => Ok(()),
+        _ => Err(Error::QuarantineInTheWay { path: path.to_owned() }),
+    }
+}
+
+/// A column whose name tells that it holds a kind, with that kind.
+fn similar_column(kinds: &[Kind], columns: &[String]) -> Option<(String, String)> {
+    kinds.iter().find_map(|kind| {
+        let plain = |text: &str| text.to_lowercase().replace(['-', '_', ' '], "");
+        let name = plain(kind.name().as_str());
+        let stem = name.strip_prefix('e').filter(|_| name == "email").unwrap_or(&name);
+        let column = columns.iter().find(|column| plain(column).contains(stem))?;
+        Some((kind.name().to_string(), column.clone()))
+    })
 }

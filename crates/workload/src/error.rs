@@ -413,7 +413,7 @@ impl Error {
                 "datafuse send TYPE, which writes well-formed events".to_owned()
             }
             Self::EventTypeMissing | Self::EventTypeInvalid => {
-                r#"{"type": "CHECK_COMMON_CUSTOMERS"}"#.to_owned()
+                "a type such as CHECK_COMMON_CUSTOMERS or INITIALIZE, in capitals".to_owned()
             }
             Self::QueueUnreachable { .. } => {
                 "start the server, or name another with --redis redis://HOST:PORT".to_owned()

@@ -33,6 +33,9 @@ pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
     let space = Space::read(&args.event.space)?;
     known_type(&args.event, console)?;
+    for holder in &args.event.holders {
+        space.participant(holder)?;
+    }
     let payload = msg_data(&args.event.event, &body(&args.event), Some(jiff::Timestamp::now()));
     let choice = queue_of(&space, args.redis.as_deref(), &environment)?;
     let (id, place) = runtime()?.block_on(async {
@@ -46,7 +49,7 @@ pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
 
 pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
-    logging::start(&environment, console.is_json());
+    logging::start(&environment, console.is_json(), console.is_quiet());
     let space = Space::read(&args.event.space)?;
     known_type(&args.event, console)?;
     let id = ulid::Ulid::generate().to_string().parse()?;
@@ -70,7 +73,7 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
 
 pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
-    logging::start(&environment, console.is_json());
+    logging::start(&environment, console.is_json(), console.is_quiet());
     if let datafuse_workload::platform::LogSink::Server(_) = environment.log_sink {
         console
             .warn("DV_LOKI names a log server; lines are not pushed to it by this version, they go to standard error");
@@ -96,7 +99,7 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
             std::process::exit(Code::Interrupted as i32);
         });
         let queue = queue::open(&choice).await?;
-        let until = if once { "one event" } else { "events until SIGTERM" };
+        let until = if once { "one event" } else { "events until Ctrl-C or SIGTERM" };
         console.say(format_args!("Waiting for {until} in {}", queue.place()));
         serve_queue(workload, queue.as_ref(), &audit, options, stop, on_stage, |served| hear(console, served)).await
     });

@@ -44,7 +44,10 @@ fn approve(console: &Console, yes: bool, names: &[NameToApprove]) -> bool {
         return false;
     }
     let question = if changed { "Approve these names, the changed ones too?" } else { "Approve these names?" };
-    dialoguer::Confirm::new().with_prompt(question).default(false).interact().unwrap_or(false)
+    eprint!("{question} Type yes: ");
+    let mut answer = String::new();
+    // A whole word on a line of its own: no stray key approves anybody.
+    std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "yes"
 }
 
 pub(super) fn enrol(args: &EnrolArgs, console: &Console) -> Result<()> {
@@ -73,6 +76,9 @@ fn enrol_text(party: &Party, report: &EnrolReport) -> String {
     }
     text.push_str(&match report.enrolled {
         true => format!("{} is enrolled{epoch}.\n", party.id()),
+        false if report.awaited == [Awaited::Collection] => {
+            format!("{} has done its part{epoch}; next: datafuse protect\n", party.id())
+        }
         false => format!("{} is not enrolled yet{epoch}.\n", party.id()),
     });
     for awaited in &report.awaited {
@@ -138,7 +144,7 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
         "kinds": kinds, "quarantine": protected.quarantine,
     });
     console.result(&value, || protect_text(&protected));
-    advise(&protected, console);
+    advise(&party, &protected, console);
     Ok(())
 }
 
@@ -171,8 +177,15 @@ fn protect_text(protected: &Protected) -> String {
 }
 
 /// Says what a person should look at before the match rate surprises somebody.
-fn advise(protected: &Protected, console: &Console) {
+fn advise(party: &Party, protected: &Protected, console: &Console) {
     let rows = protected.summary.rows;
+    for kind in party.space().kinds().iter().map(|kind| kind.name()) {
+        if !protected.identifiers.contains_key(kind) {
+            console.warn(format_args!(
+                "{kind} is not in this dataset, so nothing of it matches by {kind}\nTry: --identifier {kind}=COLUMN as well"
+            ));
+        }
+    }
     if protected.not_utf8_rows > 0 {
         let rejected = count(protected.not_utf8_rows);
         console.warn(format_args!("{rejected} rows are not UTF-8 and were rejected\nTry: --encoding latin1"));
