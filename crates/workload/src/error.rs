@@ -340,6 +340,7 @@ impl Error {
                 source.kind(),
                 io::ErrorKind::StorageFull
                     | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
                     | io::ErrorKind::Interrupted
                     | io::ErrorKind::TimedOut
                     | io::ErrorKind::StaleNetworkFileHandle
@@ -481,7 +482,7 @@ impl Error {
             Self::EventField { field, .. } if *field == "holders" => r#"{"type": "...", "holders": ["acme", "globex"]}"#.to_owned(),
             Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, FUSE, ENROL or INITIALIZE".to_owned(),
             Self::Output { source, path, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     "free some space on that disk; the event is tried again".to_owned()
                 }
                 _ => format!(

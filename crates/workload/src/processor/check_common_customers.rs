@@ -46,14 +46,31 @@ pub(super) fn check(
     }
     // An output that cannot be written should not cost hours first.
     let part = prepare(workload, event)?;
+    let made = make(workload, event, holders, progress, &part);
+    if made.is_err() {
+        // Nothing half-made is left; the event finds a clean place when it comes again.
+        let _ = fs::remove_dir_all(&part);
+    }
+    let (report, fused) = made?;
+    publish(&part, &folder)?;
+    Ok(Outcome::Reported { folder, report: Box::new(report), fused })
+}
+
+/// Makes the report, and writes its files into a folder.
+fn make(
+    workload: &mut Workload,
+    event: &Event,
+    holders: &[TakingPart],
+    progress: Progress<'_>,
+    part: &Path,
+) -> Result<(Report, Fused)> {
     let fused = fuse::fuse(workload, holders, progress)?;
     let inputs = gather(workload, event, holders, progress)?;
     progress(Stage::Reporting);
     let report = Report::build(inputs)?;
     write(&part.join(REPORT_JSON), report.to_json_pretty().as_bytes())?;
     write(&part.join(REPORT_HTML), report_html::render(&report).as_bytes())?;
-    publish(&part, &folder)?;
-    Ok(Outcome::Reported { folder, report: Box::new(report), fused })
+    Ok((report, fused))
 }
 
 /// The report of an earlier run of the same event, which a crash kept from being acknowledged.
