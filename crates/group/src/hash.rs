@@ -56,6 +56,12 @@ impl Expander {
         Self { after_zero_block, dst_prime }
     }
 
+    /// Returns DST_prime: the tag, or its hash if it is long, and its length in one byte. Public.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    pub(crate) fn dst_prime(&self) -> &[u8] {
+        &self.dst_prime
+    }
+
     /// Fills `uniform[i]` from `messages[i]`.
     ///
     /// Constant-time in the contents of the messages; the time depends on how many and how long they are. `uniform` is

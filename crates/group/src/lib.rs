@@ -1,4 +1,4 @@
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 //! Batched ristretto255: one secret scalar times many group elements.
 //!
 //! In go messages or 32-byte encodings, a batch at a time, and one [`Scalar`]; out come [`Points`] or encodings. Two
@@ -42,6 +42,7 @@ mod hash;
 mod points;
 mod scalar;
 
+pub use backend::{Backend, BackendError};
 pub use error::PointError;
-pub use points::{Points, backend_name, decode, decode_mul_encode, encode, hash_mul_encode, hash_to_group, mul};
+pub use points::{Points, decode, decode_mul_encode, encode, hash_mul_encode, hash_to_group, mul};
 pub use scalar::Scalar;

@@ -10,35 +10,163 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-use crate::backend::{Active, Backend};
+#[cfg(target_arch = "x86_64")]
+use crate::backend::{Avx2, Ifma};
+use crate::backend::{Backend, Kernel, Kind, Portable};
 use crate::error::PointError;
-use crate::hash::{Expander, UniformBatch};
+use crate::hash::Expander;
 use crate::scalar::Scalar;
 
 /// Batch of group elements, wiped on drop: the hash of an identifier gives the identifier away to a dictionary.
-pub struct Points(Vec<<Active as Backend>::Point>);
+///
+/// It stays with the backend that made it.
+pub struct Points {
+    batch: Batch,
+    len: usize,
+}
+
+/// The elements in the form of each backend.
+enum Batch {
+    Portable(<Portable as Kernel>::Points),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(<Avx2 as Kernel>::Points),
+    #[cfg(target_arch = "x86_64")]
+    Ifma(<Ifma as Kernel>::Points),
+}
+
+/// Calls a function of the backend's kernel, which it names `K`.
+macro_rules! of_kernel {
+    ($backend:expr, $K:ident => $call:expr) => {
+        match $backend.0 {
+            Kind::Portable => {
+                type $K = Portable;
+                $call
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => {
+                type $K = Avx2;
+                $call
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ifma => {
+                type $K = Ifma;
+                $call
+            }
+        }
+    };
+}
+
+/// Does the same with the elements of a batch, whichever kernel they are of.
+macro_rules! of_batch {
+    ($batch:expr, $K:ident, $points:ident => $call:expr) => {
+        match $batch {
+            Batch::Portable($points) => {
+                type $K = Portable;
+                $call
+            }
+            #[cfg(target_arch = "x86_64")]
+            Batch::Avx2($points) => {
+                type $K = Avx2;
+                $call
+            }
+            #[cfg(target_arch = "x86_64")]
+            Batch::Ifma($points) => {
+                type $K = Ifma;
+                $call
+            }
+        }
+    };
+}
+
+/// Points of a kernel that are kept as a [`Batch`].
+trait IntoBatch: Kernel {
+    fn batch(points: Self::Points) -> Batch;
+}
+
+impl IntoBatch for Portable {
+    fn batch(points: Self::Points) -> Batch {
+        Batch::Portable(points)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl IntoBatch for Avx2 {
+    fn batch(points: Self::Points) -> Batch {
+        Batch::Avx2(points)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl IntoBatch for Ifma {
+    fn batch(points: Self::Points) -> Batch {
+        Batch::Ifma(points)
+    }
+}
 
 impl Points {
     /// Returns how many elements the batch has.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.len
     }
 
     /// Tells whether the batch has no element.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len == 0
     }
 }
 
 impl Drop for Points {
     fn drop(&mut self) {
-        self.0.zeroize();
+        of_batch!(&mut self.batch, K, points => <K as Kernel>::Points::zeroize(points));
     }
 }
 
 impl fmt::Debug for Points {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Points({} elements)", self.len())
+    }
+}
+
+/// The functions of this crate on a backend of the caller's choice, for comparing backends. Programs call the free
+/// functions of the same names, which use [`Backend::active`] and are documented there.
+impl Backend {
+    /// See [`hash_to_group`].
+    ///
+    /// # Panics
+    /// As there.
+    pub fn hash_to_group(self, dst: &[u8], messages: &[&[u8]]) -> Points {
+        let batch = of_kernel!(self, K => K::batch(K::hash_to_group(&Expander::new(dst), messages)));
+        Points { batch, len: messages.len() }
+    }
+
+    /// See [`decode`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decode(self, encodings: &[[u8; 32]]) -> Result<Points, PointError> {
+        let batch = of_kernel!(self, K => K::batch(K::decode(encodings)?));
+        Ok(Points { batch, len: encodings.len() })
+    }
+
+    /// See [`hash_mul_encode`].
+    ///
+    /// # Panics
+    /// As there.
+    pub fn hash_mul_encode(self, dst: &[u8], messages: &[&[u8]], k: &Scalar, out: &mut [[u8; 32]]) {
+        assert_eq!(messages.len(), out.len(), "as many results as messages are written");
+        of_kernel!(self, K => K::hash_mul_encode(&Expander::new(dst), messages, k, out));
+    }
+
+    /// See [`decode_mul_encode`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn decode_mul_encode(self, k: &Scalar, encodings: &[[u8; 32]], out: &mut [[u8; 32]]) -> Result<(), PointError> {
+        assert_eq!(encodings.len(), out.len(), "as many results as encodings are written");
+        of_kernel!(self, K => K::decode_mul_encode(k, encodings, out))
     }
 }
 
@@ -52,8 +180,7 @@ impl fmt::Debug for Points {
 /// # Panics
 /// If `dst` is empty.
 pub fn hash_to_group(dst: &[u8], messages: &[&[u8]]) -> Points {
-    let mut uniform = UniformBatch::with_len(messages.len());
-    Points(Active::map_to_group(uniform.fill(&Expander::new(dst), messages)))
+    Backend::active().hash_to_group(dst, messages)
 }
 
 /// Decodes group elements other than the identity (RFC 9496, section 4.3.1).
@@ -65,20 +192,23 @@ pub fn hash_to_group(dst: &[u8], messages: &[&[u8]]) -> Points {
 /// For the first encoding that is refused, [`PointError::NotCanonical`] if it is not the canonical encoding of an
 /// element, [`PointError::Identity`] if it is that of the identity.
 pub fn decode(encodings: &[[u8; 32]]) -> Result<Points, PointError> {
-    Active::decode(encodings).map(Points)
+    Backend::active().decode(encodings)
 }
 
 /// Multiplies each element by `k`. Constant-time in `k` and in the elements.
 ///
 /// Where `k` is zero, every product is the identity: callers refuse a zero key before they come here.
 pub fn mul(k: &Scalar, points: &Points) -> Points {
-    Points(Active::mul(k, &points.0))
+    let batch = of_batch!(&points.batch, K, points => K::batch(K::mul(k, points)));
+    Points { batch, len: points.len }
 }
 
 /// Encodes each element (RFC 9496, section 4.3.2), one at a time; [`hash_mul_encode`] and [`decode_mul_encode`] encode
 /// together, at a fraction of the cost. Constant-time in the elements.
 pub fn encode(points: &Points) -> Vec<[u8; 32]> {
-    Active::encode(&points.0)
+    let mut encodings = vec![[0; 32]; points.len];
+    of_batch!(&points.batch, K, points => K::encode(points, &mut encodings));
+    encodings
 }
 
 /// Writes the encoding of `k*H(messages[i])` to `out[i]`, where `H` is [`hash_to_group`] under `dst`.
@@ -89,8 +219,7 @@ pub fn encode(points: &Points) -> Vec<[u8; 32]> {
 /// # Panics
 /// If `messages` and `out` differ in length, or `dst` is empty.
 pub fn hash_mul_encode(dst: &[u8], messages: &[&[u8]], k: &Scalar, out: &mut [[u8; 32]]) {
-    assert_eq!(messages.len(), out.len(), "as many results as messages are written");
-    Active::hash_mul_encode(&Expander::new(dst), messages, k, out);
+    Backend::active().hash_mul_encode(dst, messages, k, out);
 }
 
 /// Decodes `encodings[i]` and writes the encoding of `k` times that element to `out[i]`.
@@ -106,13 +235,7 @@ pub fn hash_mul_encode(dst: &[u8], messages: &[&[u8]], k: &Scalar, out: &mut [[u
 /// # Panics
 /// If `encodings` and `out` differ in length.
 pub fn decode_mul_encode(k: &Scalar, encodings: &[[u8; 32]], out: &mut [[u8; 32]]) -> Result<(), PointError> {
-    assert_eq!(encodings.len(), out.len(), "as many results as encodings are written");
-    Active::decode_mul_encode(k, encodings, out)
-}
-
-/// Returns the name of the backend in use, for logs and benchmarks: `"portable"`.
-pub fn backend_name() -> &'static str {
-    Active::NAME
+    Backend::active().decode_mul_encode(k, encodings, out)
 }
 
 #[cfg(test)]
@@ -139,10 +262,5 @@ mod tests {
     fn refuses_too_many_places_for_encodings() {
         let one = Scalar::from_wide_bytes(&[1; 64]);
         let _ = decode_mul_encode(&one, &[], &mut [[0; 32]]);
-    }
-
-    #[test]
-    fn names_its_backend() {
-        assert_eq!(backend_name(), "portable");
     }
 }

@@ -7,9 +7,9 @@
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use zeroize::Zeroizing;
 
-use super::Backend;
+use super::Kernel;
 use crate::error::PointError;
-use crate::hash::UNIFORM_BYTES;
+use crate::hash::{Expander, UNIFORM_BYTES, UniformBatch};
 use crate::scalar::Scalar;
 
 /// Canonical encoding of the identity (RFC 9496, appendix A.1).
@@ -18,10 +18,14 @@ const IDENTITY: [u8; 32] = [0; 32];
 /// The portable backend.
 pub(crate) struct Portable;
 
-impl Backend for Portable {
+impl Kernel for Portable {
     const NAME: &'static str = "portable";
 
-    type Point = RistrettoPoint;
+    type Points = Vec<RistrettoPoint>;
+
+    fn hash_to_group(expander: &Expander, messages: &[&[u8]]) -> Vec<RistrettoPoint> {
+        Self::map_to_group(UniformBatch::with_len(messages.len()).fill(expander, messages))
+    }
 
     fn map_to_group(uniform: &[[u8; UNIFORM_BYTES]]) -> Vec<RistrettoPoint> {
         uniform.iter().map(RistrettoPoint::from_uniform_bytes).collect()
@@ -39,21 +43,29 @@ impl Backend for Portable {
         Ok(points)
     }
 
-    fn mul(k: &Scalar, points: &[RistrettoPoint]) -> Vec<RistrettoPoint> {
+    fn mul(k: &Scalar, points: &Vec<RistrettoPoint>) -> Vec<RistrettoPoint> {
         points.iter().map(|point| point * k.as_dalek()).collect()
     }
 
-    fn encode(points: &[RistrettoPoint]) -> Vec<[u8; 32]> {
-        points.iter().map(|point| point.compress().to_bytes()).collect()
+    fn encode(points: &Vec<RistrettoPoint>, out: &mut [[u8; 32]]) {
+        debug_assert_eq!(points.len(), out.len());
+        for (out, point) in out.iter_mut().zip(points) {
+            *out = point.compress().to_bytes();
+        }
     }
 
-    fn mul_encode(k: &Scalar, points: &[RistrettoPoint], out: &mut [[u8; 32]]) {
+    fn mul_encode(k: &Scalar, points: &Vec<RistrettoPoint>, out: &mut [[u8; 32]]) {
         debug_assert_eq!(points.len(), out.len());
         let halves = Zeroizing::new(Self::mul(&k.half(), points));
         let encodings = RistrettoPoint::double_and_compress_batch(halves.iter());
         for (out, encoding) in out.iter_mut().zip(encodings) {
             *out = encoding.to_bytes();
         }
+    }
+
+    #[cfg(test)]
+    fn put_identity(points: &mut Vec<RistrettoPoint>, index: usize) {
+        points[index] = RistrettoPoint::default();
     }
 }
 
