@@ -57,7 +57,7 @@ impl Expander {
     }
 
     /// Returns DST_prime: the tag, or its hash if it is long, and its length in one byte. Public.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    #[cfg(any(test, target_arch = "x86_64"))]
     pub(crate) fn dst_prime(&self) -> &[u8] {
         &self.dst_prime
     }

@@ -37,7 +37,7 @@ enum Batch {
 /// Calls a function of the backend's kernel, which it names `K`.
 macro_rules! of_kernel {
     ($backend:expr, $K:ident => $call:expr) => {
-        match $backend.0 {
+        match $backend.kind() {
             Kind::Portable => {
                 type $K = Portable;
                 $call

@@ -14,7 +14,7 @@ const VARIABLE: &str = "DATAFUSE_GROUP_BACKEND";
 
 /// One of the ways of computing in the group, which all give the same results; the processor can run it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Backend(pub(crate) Kind);
+pub struct Backend(Kind);
 
 /// Every backend that this program was built with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,16 +46,14 @@ impl Kind {
         }
     }
 
-    /// Looks at the processor, and returns the feature that it lacks.
+    /// Looks at the processor, and returns the name of a feature that it lacks.
     fn missing_feature(self) -> Option<&'static str> {
         match self {
-            Self::Portable => None,
+            Self::Portable => Portable::missing_feature(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => (!is_x86_feature_detected!("avx2")).then_some("AVX2"),
+            Self::Avx2 => super::Avx2::missing_feature(),
             #[cfg(target_arch = "x86_64")]
-            Self::Ifma if !is_x86_feature_detected!("avx512f") => Some("AVX-512F"),
-            #[cfg(target_arch = "x86_64")]
-            Self::Ifma => (!is_x86_feature_detected!("avx512ifma")).then_some("AVX-512IFMA"),
+            Self::Ifma => super::Ifma::missing_feature(),
         }
     }
 }
@@ -112,6 +110,11 @@ impl Backend {
             Ok(backend) => backend,
             Err(error) => panic!("{error}"),
         })
+    }
+
+    /// Returns which one it is, for the functions of `points` to call.
+    pub(crate) fn kind(self) -> Kind {
+        self.0
     }
 
     /// Returns the name, for logs, benchmarks and the override.

@@ -10,6 +10,7 @@
 mod choice;
 #[cfg(test)]
 mod conformance;
+#[cfg(any(test, target_arch = "x86_64"))]
 mod lanes;
 mod portable;
 
@@ -25,14 +26,14 @@ use crate::hash::{Expander, UNIFORM_BYTES};
 use crate::scalar::Scalar;
 
 /// Points that go through the whole paths together: enough that the one inversion of a piece (about 270
-/// multiplications in the field) is nothing a point, few enough that the piece stays in a core's own cache (about
-/// 100 KiB).
+/// multiplications in the field) is nothing a point, few enough that the piece stays in a core's own cache
+/// (150 to 300 KiB).
 pub(crate) const POINTS_PER_PIECE: usize = 256;
 
 /// Batched arithmetic in ristretto255.
 ///
-/// The functions of a kernel may be called only on a processor that has the features it is compiled for. That is so
-/// wherever a [`Backend`] of its name exists, which is made only after looking.
+/// A kernel is called only on a processor that has the features it is compiled for, which is so wherever a [`Backend`] of
+/// its name exists. Elsewhere its functions panic.
 pub(crate) trait Kernel {
     /// Name for logs, benchmarks and the override.
     const NAME: &'static str;
@@ -40,6 +41,9 @@ pub(crate) trait Kernel {
     /// A batch of group elements in the form that this kernel computes with. It may hold more than it was asked for;
     /// whoever reads results says how many.
     type Points: Zeroize;
+
+    /// Looks at the processor, and returns the name of a feature that the kernel needs and it lacks.
+    fn missing_feature() -> Option<&'static str>;
 
     /// Hashes each message to a group element, as `expander` expands it. Constant-time in the contents of the messages,
     /// not in their lengths.

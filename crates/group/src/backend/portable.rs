@@ -23,6 +23,10 @@ impl Kernel for Portable {
 
     type Points = Vec<RistrettoPoint>;
 
+    fn missing_feature() -> Option<&'static str> {
+        None
+    }
+
     fn hash_to_group(expander: &Expander, messages: &[&[u8]]) -> Vec<RistrettoPoint> {
         Self::map_to_group(UniformBatch::with_len(messages.len()).fill(expander, messages))
     }

@@ -9,7 +9,7 @@
 //!        |     | low |     | low |     | low |     | low |
 //! ```
 //!
-//! Each method is one instruction (`load` and `store` aside), with the meaning that its twin in `vector` spells out.
+//! Each method is one or two instructions (`from_words` and `to_words` aside), with the meaning that its twin in `vector` spells out.
 //! Instructions: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
 
 use core::arch::asm;
@@ -25,7 +25,7 @@ use super::radix25::Mul32;
 use super::vector::{MAX_LANES, Vector};
 
 /// Four 64-bit lanes. A value of this type exists only in code that runs after the processor was found to have AVX2
-/// (see `super::Avx2`), on which every `unsafe` here rests.
+/// (see `super::backends::Avx2`), on which every `unsafe` here rests.
 #[derive(Clone, Copy)]
 pub(crate) struct U64x4(__m256i);
 

@@ -7,7 +7,7 @@
 //!        +-----------+-----------+-- ... --+-----------+-----------+
 //! ```
 //!
-//! Each method is one instruction (`load` and `store` aside), with the meaning that its twin in `vector` spells out.
+//! Each method is one or two instructions (`from_words` and `to_words` aside), with the meaning that its twin in `vector` spells out.
 //! Instructions: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
 
 use core::arch::x86_64::{
@@ -21,7 +21,7 @@ use zeroize::Zeroize;
 use super::vector::{MAX_LANES, MulAdd52, Vector};
 
 /// Eight 64-bit lanes. A value of this type exists only in code that runs after the processor was found to have
-/// AVX-512F and AVX-512IFMA (see `super::Avx512`), on which every `unsafe` here rests.
+/// AVX-512F and AVX-512IFMA (see `super::backends::Ifma`), on which every `unsafe` here rests.
 #[derive(Clone, Copy)]
 pub(crate) struct U64x8(__m512i);
 

@@ -122,25 +122,41 @@ impl<F: Field> Extended<F> {
         self.augend().add(other.addend(), F::Vector::splat(0)).extended()
     }
 
-    /// Multiplies all points by the integer of `digits`, as [`signed_digits`] makes them.
+    /// Multiplies the points of `N` groups by the integer of `digits`, as [`signed_digits`] makes them; each group has a
+    /// table to work in.
     ///
-    /// From the highest digit down: four doublings, and the multiple of the digit added. So 256 doublings and 64
-    /// additions, and 8 points to make first; a digit is 4 bits because one bit more makes the table, and the time to
-    /// read it, twice as large for a fifth fewer additions.
+    /// From the highest digit down: four doublings, and the multiple of the digit added. So 252 doublings and 64
+    /// additions, and 8 multiples to make first; a digit is 4 bits because one bit more makes the table, and the time
+    /// to read it, twice as large for a fifth fewer additions. The groups take turns, so that one computes while the
+    /// other waits for its last product.
     #[inline(always)]
-    pub(crate) fn mul(self, digits: &[i8; DIGITS], table: &mut Table<F>) -> Self {
-        table.fill(self);
-        let mut sum = Self::identity().completed();
+    pub(crate) fn mul<const N: usize>(
+        points: [Self; N],
+        digits: &[i8; DIGITS],
+        tables: &mut [Table<F>; N],
+    ) -> [Self; N] {
+        for (table, point) in tables.iter_mut().zip(points) {
+            table.fill(point);
+        }
+        let mut sums = [Self::identity().completed(); N];
         for (position, digit) in digits.iter().enumerate().rev() {
             if position + 1 < DIGITS {
                 for _ in 0..4 {
-                    sum = sum.projective().double();
+                    for sum in &mut sums {
+                        *sum = sum.projective().double();
+                    }
                 }
             }
-            let (addend, negative) = table.scan(*digit);
-            sum = sum.augend().add(addend, negative);
+            for (sum, table) in sums.iter_mut().zip(tables.iter()) {
+                let (addend, negative) = table.scan(*digit);
+                *sum = sum.augend().add(addend, negative);
+            }
         }
-        sum.extended()
+        let mut products = points;
+        for (product, sum) in products.iter_mut().zip(sums) {
+            *product = sum.extended();
+        }
+        products
     }
 
     #[inline(always)]
@@ -237,9 +253,8 @@ impl<F: Field> Table<F> {
         let sign = digit >> 7;
         let size = (digit ^ sign).wrapping_sub(sign);
         // The compiler must not know that all lanes have one digit: it could branch on it.
-        let words = black_box([(size.cast_unsigned().into(), i64::from(sign).cast_unsigned()); MAX_LANES]);
-        let size = F::Vector::from_words(&words.map(|(size, _)| size));
-        let negative = F::Vector::from_words(&words.map(|(_, sign)| sign));
+        let size = F::Vector::from_words(&black_box([u64::from(size.cast_unsigned()); MAX_LANES]));
+        let negative = F::Vector::from_words(&black_box([i64::from(sign).cast_unsigned(); MAX_LANES]));
 
         let zero = F::packed_zero();
         let mut found = Addend { y_minus_x: zero, y_plus_x: zero, two_z: zero, two_d_t: zero };
@@ -278,4 +293,249 @@ pub(crate) fn signed_digits(scalar: &[u8; 32]) -> [i8; DIGITS] {
         *digit = nibble - (carry << 4);
     }
     digits
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+    //! Points against dalek's, with its own encoding of points of the curve, which tells all of them apart.
+
+    use curve25519_dalek::EdwardsPoint;
+    use curve25519_dalek::constants::EIGHT_TORSION;
+    use curve25519_dalek::edwards::CompressedEdwardsY;
+    use curve25519_dalek::scalar::Scalar as DalekScalar;
+    use curve25519_dalek::traits::Identity;
+    use num_bigint::BigUint;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::Rng;
+
+    use super::super::field::tests::{
+        Probe, difference, from_numbers, inverse, lanes_of, mask, number, on_each_field, p, power, rng, to_numbers,
+    };
+    use super::super::field::{D, SQRT_M1};
+    use super::*;
+
+    /// A number modulo p other than zero.
+    fn any_number(rng: &mut ChaCha20Rng) -> BigUint {
+        number(std::array::from_fn(|_| rng.next_u64())) % (p() - 1u8) + 1u8
+    }
+
+    pub(crate) fn any_scalar(rng: &mut ChaCha20Rng) -> DalekScalar {
+        let mut wide = [0; 64];
+        rng.fill_bytes(&mut wide);
+        DalekScalar::from_bytes_mod_order_wide(&wide)
+    }
+
+    /// Points of the prime-order subgroup, and points beside it.
+    fn any_points(rng: &mut ChaCha20Rng, count: usize) -> Vec<EdwardsPoint> {
+        let point = |i: usize| EdwardsPoint::mul_base(&any_scalar(rng)) + EIGHT_TORSION[i % 8];
+        (0..count).map(point).collect()
+    }
+
+    /// Coordinates of a point, by the equation of the curve.
+    fn affine(point: &EdwardsPoint) -> (BigUint, BigUint) {
+        let mut bytes = point.compress().to_bytes();
+        let sign = bytes[31] >> 7 == 1;
+        bytes[31] &= 0x7f;
+        let y = BigUint::from_bytes_le(&bytes);
+        let yy = &y * &y % p();
+        let xx = difference(&yy, &BigUint::from(1u8)) * inverse(&(number(D) * &yy + 1u8)) % p();
+        let root = power(&xx, &((p() + 3u8) / 8u8));
+        let root = if &root * &root % p() == xx { root } else { root * number(SQRT_M1) % p() };
+        assert_eq!(&root * &root % p(), xx, "the point is on the curve");
+        let x = if root.bit(0) == sign { root } else { difference(&BigUint::ZERO, &root) };
+        (x, y)
+    }
+
+    /// One point a lane, each with a Z of its own.
+    pub(crate) fn extended<F: Probe>(rng: &mut ChaCha20Rng, points: &[EdwardsPoint]) -> Extended<F> {
+        let mut coordinates: [Vec<BigUint>; 4] = Default::default();
+        for point in points {
+            let ((x, y), z) = (affine(point), any_number(rng));
+            let t = &x * &y % p() * &z % p();
+            for (all, one) in coordinates.iter_mut().zip([x * &z % p(), y * &z % p(), z, t]) {
+                all.push(one);
+            }
+        }
+        let [x, y, z, t] = coordinates.map(|lanes| from_numbers(&lanes));
+        Extended { x, y, z, t }
+    }
+
+    /// The encoding of the point (x/z, y/z).
+    fn compressed(x: &BigUint, y: &BigUint, z: &BigUint) -> CompressedEdwardsY {
+        assert_ne!(*z, BigUint::ZERO);
+        let over_z = inverse(z);
+        let (x, y) = (x * &over_z % p(), y * over_z % p());
+        let mut bytes = y.to_bytes_le();
+        bytes.resize(32, 0);
+        bytes[31] |= u8::from(x.bit(0)) << 7;
+        CompressedEdwardsY(bytes.try_into().unwrap())
+    }
+
+    /// Makes each formula a function that is compiled once a field, where the code itself inlines all of them
+    /// everywhere.
+    macro_rules! once {
+        ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $call:expr;)*) => {
+            $(
+                #[inline(never)]
+                fn $name<F: Field>($($argument: $type),*) $(-> $result)? {
+                    $call
+                }
+            )*
+        };
+    }
+    once! {
+        fn add(left: Extended<F>, right: Extended<F>) -> Extended<F> = left.add(right);
+        fn addend(right: Extended<F>) -> Addend<F> = right.addend();
+        fn augend(left: Completed<F>) -> Augend<F> = left.augend();
+        fn add_signed(left: Augend<F>, right: Addend<F>, negative: F::Vector) -> Completed<F> = left.add(right, negative);
+        fn double(point: Projective<F>) -> Completed<F> = point.double();
+        fn finish(point: Completed<F>) -> Extended<F> = point.extended();
+        fn fill(table: &mut Table<F>, points: Extended<F>) = table.fill(points);
+        fn scan(table: &Table<F>, digit: i8) -> (Addend<F>, F::Vector) = table.scan(digit);
+    }
+
+    /// Asserts which points the lanes hold, and that T is theirs.
+    pub(crate) fn expect_extended<F: Probe>(points: Extended<F>, expected: &[EdwardsPoint], what: &str) {
+        let [x, y, z, t] = [points.x, points.y, points.z, points.t].map(to_numbers);
+        for lane in 0..F::Vector::LANES {
+            let expected = expected[lane % expected.len()].compress();
+            assert_eq!(compressed(&x[lane], &y[lane], &z[lane]), expected, "{what}, lane {lane}");
+            assert_eq!(&x[lane] * &y[lane] % p(), &t[lane] * &z[lane] % p(), "{what}: T, lane {lane}");
+        }
+    }
+
+    /// An addend has 2X = (Y + X) - (Y - X), 2Y, 2Z and 2d*T.
+    fn expect_addend<F: Probe>(addend: Addend<F>, expected: &[EdwardsPoint], what: &str) {
+        let [minus, plus, two_z, two_d_t] =
+            [addend.y_minus_x, addend.y_plus_x, addend.two_z, addend.two_d_t].map(F::unpack).map(to_numbers);
+        for lane in 0..F::Vector::LANES {
+            let (two_x, two_y) = (difference(&plus[lane], &minus[lane]), &plus[lane] + &minus[lane]);
+            let expected = expected[lane % expected.len()].compress();
+            assert_eq!(compressed(&two_x, &two_y, &two_z[lane]), expected, "{what}, lane {lane}");
+            // T = XY/Z, so 2dT * 2Z = d * 2X * 2Y.
+            let product = number(D) * two_x * two_y % p();
+            assert_eq!(&two_d_t[lane] * &two_z[lane] % p(), product, "{what}: 2dT, lane {lane}");
+        }
+    }
+
+    /// Any two points, a point and itself, its negative, the identity, and points whose difference is torsion: the
+    /// formulas have no exceptions.
+    fn pairs(rng: &mut ChaCha20Rng) -> Vec<(EdwardsPoint, EdwardsPoint)> {
+        let mut pairs: Vec<_> = any_points(rng, 16).into_iter().zip(any_points(rng, 16)).collect();
+        for point in any_points(rng, 4) {
+            pairs.extend([(point, point), (point, -point), (point, EdwardsPoint::identity())]);
+            pairs.extend([(EdwardsPoint::identity(), point)]);
+            pairs.extend(EIGHT_TORSION.map(|torsion| (point, point + torsion)));
+            pairs.extend(EIGHT_TORSION.map(|torsion| (torsion, point)));
+        }
+        pairs.extend(EIGHT_TORSION.iter().flat_map(|a| EIGHT_TORSION.map(|b| (*a, b))));
+        pairs
+    }
+
+    fn adds_subtracts_and_doubles_as_dalek<F: Probe>() {
+        let mut rng = rng();
+        for pairs in pairs(&mut rng).chunks(F::Vector::LANES) {
+            let (a, b): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+            let (left, right): (Extended<F>, Extended<F>) = (extended(&mut rng, &a), extended(&mut rng, &b));
+            expect_extended(left, &a, "as given");
+            let sums: Vec<_> = pairs.iter().map(|(a, b)| a + b).collect();
+            expect_extended(add(left, right), &sums, "sum");
+            expect_addend(addend(right), &b, "addend");
+
+            for negative in [0, 1] {
+                let expected: Vec<_> = pairs
+                    .iter()
+                    .enumerate()
+                    .map(|(lane, (a, b))| if lane % 2 == negative { a - b } else { a + b })
+                    .cycle()
+                    .take(pairs.len())
+                    .collect();
+                if pairs.len() == F::Vector::LANES {
+                    let mask = mask(|lane| lane % 2 == negative);
+                    let sum = add_signed(left.augend(), addend(right), mask);
+                    expect_extended(finish(sum), &expected, "sum or difference");
+                    // The same from the other form of the left side, which comes of a formula before.
+                    let again = add_signed(augend(sum), addend(Extended::identity()), mask);
+                    expect_extended(finish(again), &expected, "sum or difference, plus the identity");
+                }
+            }
+
+            let doubles: Vec<_> = a.iter().map(|a| a + a).collect();
+            let doubled = double(left.projective());
+            expect_extended(finish(doubled), &doubles, "double");
+            let again: Vec<_> = doubles.iter().map(|a| a + a).collect();
+            expect_extended(finish(double(doubled.projective())), &again, "double of the double");
+        }
+    }
+
+    fn starts_from_the_identity<F: Probe>() {
+        let identity = [EdwardsPoint::identity()];
+        expect_extended(Extended::<F>::identity(), &identity, "identity");
+        expect_extended(finish(Extended::<F>::identity().completed()), &identity, "completed identity");
+        let mut rng = rng();
+        let points = any_points(&mut rng, F::Vector::LANES);
+        let given: Extended<F> = extended(&mut rng, &points);
+        expect_extended(
+            finish(double(given.completed().projective())),
+            &points.iter().map(|a| a + a).collect::<Vec<_>>(),
+            "double of a completed",
+        );
+    }
+
+    fn scans_the_multiple_of_every_digit<F: Probe>() {
+        let mut rng = rng();
+        let points = any_points(&mut rng, F::Vector::LANES);
+        let mut table = Table::<F>::new();
+        for digit in -8..=7 {
+            expect_addend(scan(&table, digit).0, &[EdwardsPoint::identity()], "multiple of the identity");
+        }
+        // A table is used again, for other points.
+        let others = any_points(&mut rng, F::Vector::LANES);
+        fill(&mut table, extended(&mut rng, &others));
+        fill(&mut table, extended(&mut rng, &points));
+        for digit in -8..=7i8 {
+            let (found, negative) = scan(&table, digit);
+            assert_eq!(lanes_of(negative), vec![digit < 0; F::Vector::LANES], "sign of {digit}");
+            let size = DalekScalar::from(digit.unsigned_abs());
+            let multiples: Vec<_> = points.iter().map(|point| point * size).collect();
+            expect_addend(found, &multiples, &format!("multiple by {digit}"));
+        }
+    }
+
+    on_each_field! {
+        adds_subtracts_and_doubles_as_dalek,
+        starts_from_the_identity,
+        scans_the_multiple_of_every_digit,
+    }
+
+    /// Below 2^253: ends of the range, one bit, ones up to a bit, and random.
+    fn numbers_of_253_bits() -> Vec<BigUint> {
+        let one = BigUint::from(1u8);
+        let mut numbers = vec![BigUint::ZERO];
+        for bit in 0..253 {
+            numbers.extend([&one << bit, (&one << (bit + 1)) - 1u8, (&one << 253) - (&one << bit)]);
+        }
+        // The same digit of 4 bits everywhere: 7, 8 and 9 are where the carry begins, 15 where it runs through.
+        numbers.extend((0..16u8).map(|nibble| (&one << 252) / 15u8 * nibble));
+        let mut rng = rng();
+        numbers.extend((0..256).map(|_| number(std::array::from_fn(|_| rng.next_u64())) >> 3));
+        numbers
+    }
+
+    #[test]
+    fn digits_make_the_scalar_again() {
+        for number in numbers_of_253_bits() {
+            let mut bytes = number.to_bytes_le();
+            bytes.resize(32, 0);
+            let digits = signed_digits(&bytes.try_into().unwrap());
+            assert!(digits.iter().all(|digit| (-8..=7).contains(digit)), "{digits:?}");
+            // Both signs apart, as the reference has no negative numbers.
+            let part = |sign: i8| {
+                let sizes = digits.iter().rev().map(|digit| u8::try_from(digit * sign).unwrap_or(0));
+                sizes.fold(BigUint::ZERO, |sum, size| sum * 16u8 + size)
+            };
+            assert_eq!(part(1), number + part(-1));
+        }
+    }
 }

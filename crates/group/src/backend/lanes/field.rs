@@ -276,3 +276,6 @@ pub(crate) fn sqrt_ratio<F: Field, const N: usize>(ratios: [(F, F); N]) -> [Sqrt
     }
     roots
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

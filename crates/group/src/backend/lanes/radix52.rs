@@ -157,7 +157,8 @@ impl<V: MulAdd52> Field for Element52<V> {
     }
 
     /// The products of two different limbs are added up, doubled together, and then those of a limb with itself are
-    /// added: the same columns as in a multiplication, with 30 multiply-adds and 8 additions in the place of 50.
+    /// added: the same columns as in a multiplication, with 30 multiply-adds and 8 additions (5 more
+    /// where there is something to start from) in the place of 50.
     #[inline(always)]
     fn square_onto(self, start: Sum52<V>) -> Sum52<V> {
         let a = self.0;
@@ -260,7 +261,7 @@ impl<V: MulAdd52> Sum for Sum52<V> {
     /// (below 2^16), weigh 19 in column 0, which the low 52 bits of the product hold whole. Then each column gives what
     /// is above 52 bits to the next.
     ///
-    /// Out: limb 4 below 2^47 + 2^11 + 1. 12 instructions, a chain of 11.
+    /// Out: limb 4 below 2^47 + 2^11 + 1. 11 instructions, a chain of 10.
     #[inline(always)]
     fn carry(self) -> Element52<V> {
         let [mut r0, mut r1, mut r2, mut r3, mut r4] = self.0;
@@ -271,5 +272,48 @@ impl<V: MulAdd52> Sum for Sum52<V> {
         r3 = r3.add(r2.shr::<52>());
         r4 = r4.add(r3.shr::<52>());
         Element52([r0, r1, r2, r3, r4])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The bounds of the table above, for the checks in `field`.
+
+    use super::super::field::tests::{Lanes, Probe};
+    use super::super::vector::MAX_LANES;
+    use super::*;
+
+    impl<V: MulAdd52> Probe for Element52<V> {
+        const WEIGHTS: &'static [u32] = &[0, 52, 104, 156, 208];
+        const PARTS: &'static [u64] = &[LOW_52, LOW_52, LOW_52, LOW_52, u64::MAX];
+        const DIRT: &'static [u64] = &[!LOW_52, !LOW_52, !LOW_52, !LOW_52, 0];
+        const LIMITS: &'static [u64] = &[1 << 52, 1 << 52, 1 << 52, 1 << 52, (1 << 47) + (1 << 12)];
+        const CARRIED: &'static [u64] = &[1 << 52, 1 << 52, 1 << 52, 1 << 52, (1 << 47) + (1 << 11) + 1];
+        const PRODUCTS: &'static [u64] = &[
+            (2 << 52) + (1 << 14),
+            (4 << 52) + (1 << 14),
+            (6 << 52) + (1 << 14),
+            (8 << 52) + (1 << 14),
+            (10 << 52) + (1 << 14),
+        ];
+        const SUBTRAHENDS: u64 = 15;
+        const ADDENDS: u64 = 64;
+        const MULTIPLE: u64 = 1 << 13;
+
+        fn from_limbs(limbs: &[[u64; MAX_LANES]]) -> Self {
+            Self(std::array::from_fn(|i| V::from_words(&limbs[i])))
+        }
+
+        fn limbs(self) -> Lanes {
+            self.0.map(V::to_words).into()
+        }
+
+        fn from_columns(columns: &[[u64; MAX_LANES]]) -> Sum52<V> {
+            Sum52(std::array::from_fn(|i| V::from_words(&columns[i])))
+        }
+
+        fn columns(sum: Sum52<V>) -> Lanes {
+            sum.0.map(V::to_words).into()
+        }
     }
 }

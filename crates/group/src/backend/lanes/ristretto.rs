@@ -204,12 +204,13 @@ impl<F: Field> Doubled<F> {
 
     /// Encodes, given 1/(efgh), or zero where that product is zero.
     ///
-    /// In extended coordinates the point is X = eh, Y = fg, Z = fh, T = eg, and Z^2 - Y^2 = f^2(h^2 - g^2). With the
-    /// curve's equation for the point that was doubled, h^2 - g^2 = (-1 - d)e^2, so the inverse square root of section
-    /// 4.3.2, step 4, is that constant over ef; the signs of all roots vanish in the absolute value at the end. What is
-    /// encoded then is
+    /// In extended coordinates the point is X = eh, Y = fg, Z = fh, T = eg, so Z^2 - Y^2 = f^2(h^2 - g^2). With Z = 1
+    /// for the point (x, y) that was doubled, the curve's equation says f = y^2 - x^2, h = 2 - f and g^2 = f^2 + e^2.
+    /// So h^2 - g^2 = 4(1 - f) - e^2 = -4d x^2 y^2 - e^2 = (-1 - d)e^2. With c = 1/sqrt(-1 - d), den2 of section 4.3.2,
+    /// step 6, is c/(ef) up to a sign; the signs of all roots vanish in the absolute value at the end. What is encoded
+    /// then is
     ///
-    /// - c(h - g)/e, with c = 1/sqrt(-1 - d), and g negated where e/f is negative;
+    /// - c(h - g)/e, and g negated where e/f is negative;
     /// - or where xy = eg/(fh) is negative, i(if + e)/g, with i = sqrt(-1), and e negated where i*g/h is negative.
     ///
     /// Both are m(p - q)/r for some (m, p, q, r). Where efgh is zero, the point is in the coset of the identity, whose
@@ -224,9 +225,9 @@ impl<F: Field> Doubled<F> {
         let m = F::select(rotate, i, F::splat(INVSQRT_A_MINUS_D));
         let p = F::select(rotate, f.mul(i), h);
         let q = F::select(rotate, e.negate(), g);
-        // The other one of e and g: 1/r is it over eg, and x/z of section 4.3.2, step 10, is p times it over fh.
-        let other = F::select(rotate, g, e);
-        let q_signed = q.negate_where(p.mul(other).mul(over_fh).is_negative());
+        // 1/r is q over eg, up to its sign; and x/z of section 4.3.2, step 10, is p*r over fh.
+        let r = F::select(rotate, g, e);
+        let q_signed = q.negate_where(p.mul(r).mul(over_fh).is_negative());
         p.minus(q_signed).mul(m).mul(q.mul(over_eg)).abs().to_words()
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! Sources: FIPS 180-4, sections 4.1.3, 4.2.3, 5.1.2, 5.3.5 and 6.4.2; RFC 9380, section 5.3.1.
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::vector::{MAX_LANES, Vector};
 use crate::hash::UNIFORM_BYTES;
@@ -49,18 +49,7 @@ impl<'a> LaneExpander<'a> {
     pub(crate) fn expand<V: Vector>(&mut self, messages: &[&[u8]]) -> [V; STATE_WORDS] {
         let mut counts = [0; MAX_LANES];
         let mut starts = [0; MAX_LANES];
-        self.blocks.clear();
-        for lane in 0..V::LANES {
-            let start = self.blocks.len();
-            self.blocks.extend_from_slice(messages.get(lane).copied().unwrap_or_default());
-            self.blocks.extend_from_slice(&(UNIFORM_BYTES as u16).to_be_bytes());
-            self.blocks.push(0);
-            self.blocks.extend_from_slice(self.dst_prime);
-            // Z_pad, one block of zeros, went before.
-            pad(&mut self.blocks, start, BLOCK_BYTES);
-            starts[lane] = start;
-            counts[lane] = (self.blocks.len() - start) / BLOCK_BYTES;
-        }
+        self.lay_out(V::LANES, messages, &mut starts, &mut counts);
 
         let mut state = splat_each(AFTER_ZERO_BLOCK);
         for position in 0..counts.iter().copied().max().unwrap_or(0) {
@@ -74,13 +63,50 @@ impl<'a> LaneExpander<'a> {
                 }
                 *vector = V::from_words(&lanes);
             }
-            let more = V::from_words(&counts.map(|count| if position < count { u64::MAX } else { 0 }));
+            let mut more = [0; MAX_LANES];
+            for (more, count) in more.iter_mut().zip(counts) {
+                *more = if position < count { u64::MAX } else { 0 };
+            }
+            let more = V::from_words(&more);
             let next = compress(state, words);
             for (word, next) in state.iter_mut().zip(next) {
                 *word = more.select(next, *word);
             }
         }
         self.first_output(state)
+    }
+
+    /// Fills `blocks`: for each lane its message, I2OSP(64, 2), I2OSP(0, 1), DST_prime, and the end. Tells where each
+    /// lane's blocks start, in bytes, and how many they are.
+    fn lay_out(
+        &mut self,
+        lanes: usize,
+        messages: &[&[u8]],
+        starts: &mut [usize; MAX_LANES],
+        counts: &mut [usize; MAX_LANES],
+    ) {
+        let suffix = size_of::<u16>() + 1 + self.dst_prime.len();
+        let padded = |message: &[u8]| (message.len() + suffix + 1 + LENGTH_BYTES).next_multiple_of(BLOCK_BYTES);
+        let message = |lane: usize| messages.get(lane).copied().unwrap_or_default();
+        let needed = (0..lanes).map(|lane| padded(message(lane))).sum();
+        self.blocks.clear();
+        if self.blocks.capacity() < needed {
+            // Growing would leave what was there behind, unwiped.
+            self.blocks.zeroize();
+            *self.blocks = Vec::with_capacity(needed);
+        }
+        for lane in 0..lanes {
+            let start = self.blocks.len();
+            self.blocks.extend_from_slice(message(lane));
+            self.blocks.extend_from_slice(&(UNIFORM_BYTES as u16).to_be_bytes());
+            self.blocks.push(0);
+            self.blocks.extend_from_slice(self.dst_prime);
+            // Z_pad, one block of zeros, went before.
+            pad(&mut self.blocks, start, BLOCK_BYTES);
+            starts[lane] = start;
+            counts[lane] = (self.blocks.len() - start) / BLOCK_BYTES;
+        }
+        debug_assert_eq!(self.blocks.len(), needed);
     }
 
     /// b_1 = H(b_0 || I2OSP(1, 1) || DST_prime), the whole of 64 bytes.
@@ -281,3 +307,122 @@ const ROUND_CONSTANTS: [u64; 80] = [
     0x5fcb_6fab_3ad6_faec,
     0x6c44_198c_4a47_5817,
 ];
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha512};
+
+    use super::super::field::Field;
+    use super::super::field::tests::on_each_field;
+    use super::*;
+    use crate::hash::{Expander, UniformBatch};
+
+    /// One compression in each lane of the twin, of the same block.
+    fn compress_bytes(state: [u64; STATE_WORDS], block: &[u8]) -> [u64; STATE_WORDS] {
+        assert_eq!(block.len(), BLOCK_BYTES);
+        let words: [u64; BLOCK_WORDS] = std::array::from_fn(|i| word(block, i));
+        let lanes: [[u64; 2]; STATE_WORDS] = compress(splat_each(state), splat_each(words));
+        lanes.map(|[first, second]| {
+            assert_eq!(first, second);
+            first
+        })
+    }
+
+    fn digest(message: &[u8]) -> [u64; STATE_WORDS] {
+        let digest = Sha512::digest(message);
+        std::array::from_fn(|i| word(&digest, i))
+    }
+
+    /// The first state and the constants of the rounds, by what comes of them.
+    #[test]
+    fn compresses_as_sha2_from_the_first_state() {
+        for length in 0..=111 {
+            let message: Vec<u8> = (0..length).map(|i: usize| (i * 91 + 5) as u8).collect();
+            let mut block = message.clone();
+            pad(&mut block, 0, 0);
+            assert_eq!(compress_bytes(INITIAL, &block), digest(&message), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn state_after_the_zero_block_is_that() {
+        assert_eq!(compress_bytes(INITIAL, &[0; BLOCK_BYTES]), AFTER_ZERO_BLOCK);
+        let mut end = Vec::new();
+        pad(&mut end, 0, BLOCK_BYTES);
+        assert_eq!(compress_bytes(AFTER_ZERO_BLOCK, &end), digest(&[0; BLOCK_BYTES]));
+    }
+
+    /// Sections 4.2.3 and 5.3.5: the first 64 bits of the fractional parts of the roots of the first primes.
+    #[test]
+    fn constants_are_roots_of_primes() {
+        use num_bigint::BigUint;
+
+        let primes: Vec<u32> = (2..410u32).filter(|n| (2..*n).all(|m| n % m != 0)).collect();
+        assert_eq!(primes.len(), 80);
+        let fraction = |root: BigUint| root.iter_u64_digits().next().unwrap_or(0);
+        for (constant, prime) in INITIAL.into_iter().zip(&primes) {
+            assert_eq!(constant, fraction((BigUint::from(*prime) << 128u32).sqrt()), "square root of {prime}");
+        }
+        for (constant, prime) in ROUND_CONSTANTS.into_iter().zip(&primes) {
+            assert_eq!(constant, fraction((BigUint::from(*prime) << 192u32).cbrt()), "cube root of {prime}");
+        }
+    }
+
+    #[test]
+    fn padding_ends_with_the_length() {
+        for before in [0, BLOCK_BYTES] {
+            for length in 0..=300 {
+                // Bytes of another message, which must stay as they are.
+                let mut blocks = vec![0xaa; 128];
+                blocks.extend(vec![0xbb; length]);
+                pad(&mut blocks, 128, before);
+                assert!(blocks[..128].iter().all(|byte| *byte == 0xaa));
+                let padded = &blocks[128..];
+                assert_eq!(padded.len(), (length + 1 + LENGTH_BYTES).next_multiple_of(BLOCK_BYTES));
+                assert!(padded[..length].iter().all(|byte| *byte == 0xbb));
+                assert_eq!(padded[length], END);
+                assert!(padded[length + 1..padded.len() - LENGTH_BYTES].iter().all(|byte| *byte == 0));
+                let bits = u128::from_be_bytes(padded[padded.len() - LENGTH_BYTES..].try_into().unwrap_or_default());
+                assert_eq!(bits, 8 * (before + length) as u128);
+            }
+        }
+    }
+
+    /// Every length in every lane, beside others that need fewer and more blocks, and with lanes that have no message.
+    fn expands_as_one_by_one<F: Field>() {
+        let lanes = F::Vector::LANES;
+        let messages: Vec<Vec<u8>> = (0..=300usize)
+            .map(|i| i * 113 % 301)
+            .map(|length| (0..length).map(|byte| (byte * 13 + length) as u8).collect())
+            .collect();
+        for tag_bytes in [1usize, 44, 45, 46, 62, 63, 64, 100, 111, 112, 190, 191, 192, 255, 256, 300] {
+            let tag: Vec<u8> = (0..tag_bytes).map(|byte| (byte * 3 + 1) as u8).collect();
+            let expander = Expander::new(&tag);
+            let mut side_by_side = LaneExpander::new(expander.dst_prime());
+            let mut first = 0;
+            for turn in 0.. {
+                // One message fewer than there are lanes, two fewer, and so on; then full groups again.
+                let count = (lanes - turn % lanes).min(messages.len() - first);
+                let group: Vec<&[u8]> = messages[first..first + count].iter().map(Vec::as_slice).collect();
+                let words: [[u64; MAX_LANES]; STATE_WORDS] =
+                    side_by_side.expand::<F::Vector>(&group).map(Vector::to_words);
+                let mut batch = UniformBatch::with_len(count);
+                for (lane, uniform) in batch.fill(&expander, &group).iter().enumerate() {
+                    let expected = std::array::from_fn(|i| word(uniform, i).swap_bytes());
+                    assert_eq!(
+                        words.map(|word| word[lane]),
+                        expected,
+                        "tag of {tag_bytes} bytes, message of {} in lane {lane}",
+                        group[lane].len()
+                    );
+                }
+                first += count;
+                if first == messages.len() {
+                    break;
+                }
+            }
+        }
+    }
+
+    on_each_field!(expands_as_one_by_one);
+}

@@ -1,8 +1,8 @@
 //! The few operations on 64-bit lanes that all else here is written in, and their portable twin.
 //!
 //! A [`Vector`] is a register of [`Vector::LANES`] unsigned 64-bit words; lane i of a result depends on lane i of the
-//! operands only, so that no record sees another. `avx2` and `avx512` implement the traits with one instruction a
-//! method; `[u64; N]` implements them in plain Rust, and defines what they mean. Every operation is constant-time:
+//! operands only, so that no record sees another. `avx2` and `avx512` implement the traits with one or two
+//! instructions a method; `[u64; N]` implements them in plain Rust, and defines what they mean. Every operation is constant-time:
 //! none looks at a value to decide what to do, and none has an address.
 
 use zeroize::Zeroize;
@@ -160,5 +160,264 @@ impl<const N: usize> MulAdd52 for [u64; N] {
 
     fn add_product_high(self, a: Self, b: Self) -> Self {
         std::array::from_fn(|lane| self[lane] + (product_52(a[lane], b[lane]) >> 52) as u64)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::radix25::Mul32;
+    use super::*;
+
+    /// The twin with one lane, whose operations are not inlined: what is written over them, thousands of operations long,
+    /// is compiled in seconds, and overflow still panics in the operation.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Twin([u64; 1]);
+
+    impl Zeroize for Twin {
+        fn zeroize(&mut self) {
+            self.0.zeroize();
+        }
+    }
+
+    macro_rules! twin {
+        ($(fn $name:ident(self $(, $other:ident)*);)*) => {
+            $(
+                #[inline(never)]
+                fn $name(self $(, $other: Self)*) -> Self {
+                    Self(self.0.$name($($other.0),*))
+                }
+            )*
+        };
+    }
+
+    impl Vector for Twin {
+        const LANES: usize = 1;
+
+        fn splat(value: u64) -> Self {
+            Self([value])
+        }
+
+        fn from_words(words: &[u64; MAX_LANES]) -> Self {
+            Self(Vector::from_words(words))
+        }
+
+        fn to_words(self) -> [u64; MAX_LANES] {
+            self.0.to_words()
+        }
+
+        twin! {
+            fn add(self, other);
+            fn sub(self, other);
+            fn wrapping_add(self, other);
+            fn and(self, other);
+            fn or(self, other);
+            fn xor(self, other);
+            fn equal(self, other);
+        }
+
+        #[inline(never)]
+        fn shl<const BITS: u32>(self) -> Self {
+            Self(self.0.shl::<BITS>())
+        }
+
+        #[inline(never)]
+        fn shr<const BITS: u32>(self) -> Self {
+            Self(self.0.shr::<BITS>())
+        }
+    }
+
+    impl Mul32 for Twin {
+        twin! {
+            fn product(self, other);
+            fn add_product(self, a, b);
+        }
+    }
+
+    impl MulAdd52 for Twin {
+        twin! {
+            fn add_product_low(self, a, b);
+            fn add_product_high(self, a, b);
+        }
+    }
+}
+
+/// The vectors of the processor against the twin, operation by operation.
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests_of_the_processor {
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+
+    use super::super::avx2::U64x4;
+    use super::super::avx512::U64x8;
+    use super::super::backends::tests::{on_avx2, on_ifma};
+    use super::super::radix25::Mul32;
+    use super::*;
+
+    type Given = [u64; MAX_LANES];
+
+    /// Words with bits around all widths that count, and random ones of every size, another in each lane.
+    fn operands() -> Vec<Given> {
+        let mut words = vec![0, 1, u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) - 1, 0x0123_4567_89ab_cdef];
+        for width in [1, 8, 16, 25, 26, 31, 32, 33, 47, 51, 52, 53] {
+            words.extend([1 << width, (1 << width) - 1, u64::MAX << width]);
+        }
+        let mut rng = ChaCha20Rng::seed_from_u64(0x4ec7_0125);
+        words.extend((0..64).map(|size| rng.next_u64() >> size));
+        (0..words.len()).map(|first| std::array::from_fn(|lane| words[(first + 11 * lane) % words.len()])).collect()
+    }
+
+    fn pairs() -> Vec<(Given, Given)> {
+        let operands = operands();
+        operands.iter().flat_map(|a| operands.iter().map(move |b| (*a, *b))).collect()
+    }
+
+    /// Asserts that a vector holds the words of its twin, and zeros past the last lane.
+    #[track_caller]
+    fn expect<V: Vector, const N: usize>(vector: V, twin: [u64; N], what: &str) {
+        assert_eq!(V::LANES, N);
+        assert_eq!(vector.to_words(), twin.to_words(), "{what}");
+    }
+
+    fn loads_and_stores<V: Vector, const N: usize>() {
+        for words in operands() {
+            expect(V::from_words(&words), <[u64; N]>::from_words(&words), "from_words");
+            expect(V::splat(words[0]), <[u64; N]>::splat(words[0]), "splat");
+            let mut stored = [0; MAX_LANES];
+            stored[..N].copy_from_slice(&words[..N]);
+            assert_eq!(V::from_words(&words).to_words(), stored);
+        }
+    }
+
+    fn computes_with_two_words<V: Vector, const N: usize>() {
+        for (a, b) in pairs() {
+            let (v, w) = (V::from_words(&a), V::from_words(&b));
+            let (x, y) = (<[u64; N]>::from_words(&a), <[u64; N]>::from_words(&b));
+            expect(v.wrapping_add(w), x.wrapping_add(y), "wrapping_add");
+            expect(v.and(w), x.and(y), "and");
+            expect(v.or(w), x.or(y), "or");
+            expect(v.xor(w), x.xor(y), "xor");
+            expect(v.equal(w), x.equal(y), "equal");
+            // Sums below 2^64 and differences of a smaller word, as callers keep to.
+            expect(v.shr::<1>().add(w.shr::<1>()), x.shr::<1>().add(y.shr::<1>()), "add");
+            expect(v.or(w).sub(v), x.or(y).sub(x), "sub");
+        }
+    }
+
+    fn computes_with_one_word<V: Vector, const N: usize>() {
+        for a in operands() {
+            let (v, x) = (V::from_words(&a), <[u64; N]>::from_words(&a));
+            expect(v.equal(v), x.equal(x), "equal to itself");
+            expect(v.not(), x.not(), "not");
+            expect(v.odd(), x.odd(), "odd");
+            macro_rules! shifts {
+                ($($bits:literal)*) => {
+                    $(
+                        expect(v.shl::<$bits>(), x.shl::<$bits>(), concat!("shl by ", $bits));
+                        expect(v.shr::<$bits>(), x.shr::<$bits>(), concat!("shr by ", $bits));
+                    )*
+                };
+            }
+            shifts!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+            shifts!(32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
+            macro_rules! rotations {
+                ($($bits:literal $back:literal),*) => {
+                    $(
+                        expect(v.rotate_right::<$bits, $back>(), x.map(|word| word.rotate_right($bits)), "rotate");
+                        assert_eq!(x.rotate_right::<$bits, $back>(), x.map(|word| word.rotate_right($bits)));
+                    )*
+                };
+            }
+            rotations!(1 63, 8 56, 14 50, 18 46, 19 45, 28 36, 32 32, 34 30, 39 25, 41 23, 61 3, 63 1);
+        }
+    }
+
+    fn selects<V: Vector, const N: usize>() {
+        for (a, b) in pairs() {
+            for which in 0..MAX_LANES {
+                let mask: Given = std::array::from_fn(|lane| if lane % (which + 1) == 0 { u64::MAX } else { 0 });
+                let chosen: Given = std::array::from_fn(|lane| if mask[lane] == 0 { b[lane] } else { a[lane] });
+                let (v, w, m) = (V::from_words(&a), V::from_words(&b), V::from_words(&mask));
+                expect(m.select(v, w), <[u64; N]>::from_words(&chosen), "select");
+                let [first, second] = select_each(m, [v, w], [w, w]);
+                expect(first, <[u64; N]>::from_words(&chosen), "select_each");
+                expect(second, <[u64; N]>::from_words(&b), "select_each");
+            }
+        }
+    }
+
+    /// Lane i of a result is that of the operands, whatever the other lanes hold.
+    fn keeps_lanes_apart<V: Vector, const N: usize>() {
+        for lane in 0..N {
+            let words: Given = std::array::from_fn(|i| if i == lane { 0 } else { u64::MAX });
+            let (vector, ones) = (V::from_words(&words), V::splat(u64::MAX));
+            let mut alone = [0; N];
+            alone[lane] = u64::MAX;
+            expect(vector.equal(V::splat(0)), alone, "equal");
+            alone[lane] = 1;
+            expect(vector.not().wrapping_add(V::splat(0)).and(V::splat(1)), alone, "not");
+            // The carry out of the other lanes goes nowhere.
+            let mut sum = [u64::MAX - 1; N];
+            sum[lane] = u64::MAX;
+            expect(vector.wrapping_add(ones), sum, "wrapping_add");
+        }
+    }
+
+    #[test]
+    fn avx2_is_its_twin() {
+        on_avx2(|| {
+            loads_and_stores::<U64x4, 4>();
+            computes_with_two_words::<U64x4, 4>();
+            computes_with_one_word::<U64x4, 4>();
+            selects::<U64x4, 4>();
+            keeps_lanes_apart::<U64x4, 4>();
+        });
+    }
+
+    #[test]
+    fn ifma_is_its_twin() {
+        on_ifma(|| {
+            loads_and_stores::<U64x8, 8>();
+            computes_with_two_words::<U64x8, 8>();
+            computes_with_one_word::<U64x8, 8>();
+            selects::<U64x8, 8>();
+            keeps_lanes_apart::<U64x8, 8>();
+        });
+    }
+
+    #[test]
+    fn avx2_multiplies_as_its_twin() {
+        on_avx2(|| {
+            for (a, b) in pairs() {
+                let (v, w) = (U64x4::from_words(&a), U64x4::from_words(&b));
+                let (x, y) = (<[u64; 4]>::from_words(&a), <[u64; 4]>::from_words(&b));
+                expect(v.product(w), x.product(y), "product");
+                // A start to which any product may be added.
+                let (start, same) = (v.xor(w).shr::<32>(), x.xor(y).shr::<32>());
+                expect(start.add_product(v, w), same.add_product(x, y), "add_product");
+                let wide = |a: u64, b: u64| u128::from(a as u32) * u128::from(b as u32);
+                assert_eq!(x.product(y).map(u128::from), std::array::from_fn(|lane| wide(a[lane], b[lane])));
+            }
+        });
+    }
+
+    #[test]
+    fn ifma_multiplies_as_its_twin() {
+        const LOW_52: u64 = (1 << 52) - 1;
+        on_ifma(|| {
+            for (a, b) in pairs() {
+                let (v, w) = (U64x8::from_words(&a), U64x8::from_words(&b));
+                let (x, y): ([u64; 8], [u64; 8]) = (a, b);
+                let (start, same) = (v.xor(w).shr::<1>(), x.xor(y).shr::<1>());
+                expect(start.add_product_low(v, w), same.add_product_low(x, y), "add_product_low");
+                expect(start.add_product_high(v, w), same.add_product_high(x, y), "add_product_high");
+                // Both halves are the product.
+                let (low, high) = ([0; 8].add_product_low(x, y), [0; 8].add_product_high(x, y));
+                for lane in 0..8 {
+                    let product = u128::from(x[lane] & LOW_52) * u128::from(y[lane] & LOW_52);
+                    assert_eq!(u128::from(low[lane]) + (u128::from(high[lane]) << 52), product);
+                    assert!(low[lane] <= LOW_52);
+                }
+            }
+        });
     }
 }
