@@ -57,6 +57,12 @@ impl Failure {
     }
 }
 
+impl From<datafuse_group::BackendError> for Failure {
+    fn from(error: datafuse_group::BackendError) -> Self {
+        Self::of(Code::Configuration, &error, error.remedy())
+    }
+}
+
 impl From<datafuse_core::Error> for Failure {
     fn from(error: datafuse_core::Error) -> Self {
         use datafuse_core::Error as E;
@@ -173,6 +179,14 @@ impl From<datafuse_lab::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backend_that_the_machine_lacks_is_a_matter_of_configuration() {
+        let failure = Failure::from(datafuse_group::BackendError::Unsupported { name: "ifma", missing: "AVX-512IFMA" });
+        assert_eq!(failure.code, Code::Configuration);
+        assert_eq!(failure.fact, "backend 'ifma' needs AVX-512IFMA, which this machine does not have");
+        assert!(failure.remedy.is_some_and(|remedy| remedy.contains("DATAFUSE_GROUP_BACKEND")));
+    }
 
     #[test]
     fn the_cause_is_told_once() {

@@ -1,9 +1,10 @@
 //! Logs and audit lines go to standard error (to standard output where the platform asks for it by `DV_LOKI=STDOUT`).
 
+use datafuse_group::Backend;
 use datafuse_workload::platform::{Environment, LogSink};
 use tracing_subscriber::{EnvFilter, fmt};
 
-/// Sets up logging for the commands that process events.
+/// Sets up logging for the commands that process events, and logs what they compute with.
 pub(crate) fn start(environment: &Environment, json: bool, quiet: bool) {
     let level = if quiet { tracing::Level::WARN } else { environment.log_level.as_tracing() };
     // Our own lines at the level asked for; what libraries say only where it is a warning.
@@ -19,4 +20,5 @@ pub(crate) fn start(environment: &Environment, json: bool, quiet: bool) {
         (false, true) => builder.with_ansi(false).with_writer(std::io::stdout).try_init(),
         (false, false) => builder.with_ansi(false).with_writer(std::io::stderr).try_init(),
     };
+    tracing::debug!(backend = Backend::active().name(), "group arithmetic");
 }

@@ -3,5 +3,10 @@
 
 #[test]
 fn help_and_usage_read_as_agreed() {
-    trycmd::TestCases::new().case("tests/cmd/*.trycmd").env("COLUMNS", "100").env("DATAFUSE_SPACE", "").run();
+    trycmd::TestCases::new()
+        .case("tests/cmd/*.trycmd")
+        .env("COLUMNS", "100")
+        .env("DATAFUSE_SPACE", "")
+        .env("DATAFUSE_GROUP_BACKEND", "")
+        .run();
 }

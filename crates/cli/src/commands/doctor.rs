@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use datafuse_group::{Backend, BackendError};
 use datafuse_space::{Severity, check, keyfile};
 use datafuse_workload::{
     platform::{Environment, which_queue},
     queue,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     args::DoctorArgs,
@@ -22,7 +23,8 @@ struct Check {
 }
 
 pub(super) fn doctor(args: &DoctorArgs, console: &Console) -> Result<()> {
-    let mut checks = vec![machine(), randomness(), temporary_files(), environment()];
+    let group = GroupBackends::of_this_machine();
+    let mut checks = vec![machine(), randomness(), temporary_files(), environment(), group.check()];
     if let Some(key) = &args.key {
         checks.push(key_file(key));
     }
@@ -34,7 +36,8 @@ pub(super) fn doctor(args: &DoctorArgs, console: &Console) -> Result<()> {
     }
     let list: Vec<_> =
         checks.iter().map(|check| json!({ "check": check.what, "ok": check.good, "says": check.words })).collect();
-    console.result(&json!({ "version": env!("CARGO_PKG_VERSION"), "checks": list }), || {
+    let value = json!({ "version": env!("CARGO_PKG_VERSION"), "group_backend": group.json(), "checks": list });
+    console.result(&value, || {
         checks
             .iter()
             .map(|check| format!("{:4} {:16} {}\n", if check.good { "ok" } else { "BAD" }, check.what, check.words))
@@ -88,6 +91,58 @@ fn environment() -> Check {
     }
 }
 
+/// The backends of the group: which one is used, and which this machine cannot run.
+struct GroupBackends {
+    used: &'static str,
+    /// Whether `DATAFUSE_GROUP_BACKEND` chose it.
+    overridden: bool,
+    fastest: &'static str,
+    here: Vec<&'static str>,
+    /// Those that do not run here, with what they need.
+    lacking: Vec<(&'static str, String)>,
+}
+
+impl GroupBackends {
+    fn of_this_machine() -> Self {
+        let (mut here, mut lacking) = (Vec::new(), Vec::new());
+        for name in Backend::names() {
+            match Backend::named(name) {
+                Ok(backend) => here.push(backend.name()),
+                Err(BackendError::Unsupported { missing, .. }) => lacking.push((*name, missing.to_owned())),
+                Err(error) => lacking.push((*name, error.to_string())),
+            }
+        }
+        Self {
+            used: Backend::active().name(),
+            overridden: std::env::var_os("DATAFUSE_GROUP_BACKEND").is_some_and(|name| !name.is_empty()),
+            fastest: Backend::fastest().name(),
+            here,
+            lacking,
+        }
+    }
+
+    fn check(&self) -> Check {
+        let mut words = if self.overridden {
+            format!("{}, as DATAFUSE_GROUP_BACKEND says; the fastest that runs here is {}", self.used, self.fastest)
+        } else {
+            format!("{}, the fastest that runs here", self.used)
+        };
+        for (name, needs) in &self.lacking {
+            words.push_str(&format!("; {name} does not: it needs {needs}"));
+        }
+        Check { what: "group backend", good: true, words }
+    }
+
+    fn json(&self) -> Value {
+        let lacking: Vec<_> =
+            self.lacking.iter().map(|(name, needs)| json!({ "name": name, "needs": needs })).collect();
+        json!({
+            "used": self.used, "overridden": self.overridden, "fastest": self.fastest,
+            "here": self.here, "lacking": lacking,
+        })
+    }
+}
+
 fn key_file(path: &Path) -> Check {
     match keyfile::read(path) {
         Ok(keys) => {
@@ -125,5 +180,31 @@ fn with_remedy(error: &dyn std::error::Error, remedy: Option<String>) -> String 
     match remedy {
         Some(remedy) => format!("{error}; try: {remedy}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_backend_and_what_the_machine_lacks() {
+        let mut group = GroupBackends {
+            used: "avx2",
+            overridden: false,
+            fastest: "avx2",
+            here: vec!["portable", "avx2"],
+            lacking: vec![("ifma", "AVX-512IFMA".to_owned())],
+        };
+        let words = group.check().words;
+        assert_eq!(words, "avx2, the fastest that runs here; ifma does not: it needs AVX-512IFMA");
+        assert_eq!(group.json()["lacking"], json!([{ "name": "ifma", "needs": "AVX-512IFMA" }]));
+
+        (group.used, group.overridden) = ("portable", true);
+        assert_eq!(
+            group.check().words,
+            "portable, as DATAFUSE_GROUP_BACKEND says; the fastest that runs here is avx2; ifma does not: it needs AVX-512IFMA"
+        );
+        assert_eq!((&group.json()["used"], &group.json()["overridden"]), (&json!("portable"), &json!(true)));
     }
 }

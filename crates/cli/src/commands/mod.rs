@@ -16,6 +16,7 @@ use datafuse_engine::{
     dataset::{Encoding, Format, ReadOptions, Source},
     runtime::Limits,
 };
+use datafuse_group::Backend;
 use datafuse_space::keyfile;
 use rand_core::UnwrapErr;
 use serde_json::json;
@@ -28,6 +29,8 @@ use crate::{
 
 /// Runs a command.
 pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
+    // A DATAFUSE_GROUP_BACKEND that cannot be followed is told before any work, and by every command alike.
+    Backend::from_environment()?;
     match command {
         Command::Demo(args) => demo::demo(&args, console),
         Command::Keygen(args) => keygen(&args, console),
