@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Runs every test: units, vectors, properties, the program's snapshots, and the queue against a real Redis.
+# Runs every test: units, vectors, properties, the program's snapshots, and the queue against a real Redis. Then those of the
+# group and the protocol again with each of the group's backends that this machine can run, and a million points with all.
 #
 # Needs Rust 1.95 and a C compiler, redis-server and openssl; what is missing of the latter three is installed with apt-get
 # where this user may do so. CARGO_BUILD_JOBS=N bounds the compilers at work side by side.
 set -euo pipefail
 cd "$(dirname "$0")"
+
+# The first run is with the backend that everybody gets.
+unset DATAFUSE_GROUP_BACKEND
 
 say() { printf '\n== %s\n' "$*"; }
 missing() { ! command -v "$1" >/dev/null 2>&1; }
@@ -42,9 +46,33 @@ if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --workspace --locked
   say "examples in the documentation"
   cargo test --doc --workspace --locked
+  # Of the same build: with -p in the place of a filter, features would be others, and much be compiled again.
+  group_and_core=(cargo nextest run --workspace --locked -E 'package(datafuse-group) + package(datafuse-core)')
 else
   say "tests and examples in the documentation (cargo test; cargo-nextest is not installed)"
   cargo test --workspace --locked
+  group_and_core=(cargo test -p datafuse-group -p datafuse-core --locked --lib --tests)
 fi
 
+say "backends of the group (release build of the crate)"
+backends=$(cargo run --release -p datafuse-group --example backends --locked)
+printf '%s\n' "$backends"
+tested=() skipped=()
+while IFS= read -r line <&3; do
+  name=${line%%:*}
+  if [[ $line == "$name: runs here" ]]; then
+    say "tests of the group and the protocol with the backend $name"
+    DATAFUSE_GROUP_BACKEND=$name "${group_and_core[@]}"
+    tested+=("$name")
+  else
+    say "no tests with the backend $name: ${line#*does not run here: }"
+    skipped+=("$name (${line#*does not run here: })")
+  fi
+done 3<<<"$backends"
+
+say "a million points through every backend, compared with curve25519-dalek one at a time (release build, minutes)"
+cargo test --release -p datafuse-group --test backends --locked -- --ignored --nocapture
+
 say "all tests passed"
+all_skipped=$(printf '; %s' "${skipped[@]:-none}")
+echo "group backends tested: ${tested[*]}; skipped: ${all_skipped#; }"
