@@ -55,10 +55,12 @@ pub(crate) trait Mul32: Vector {
 }
 
 impl<const N: usize> Mul32 for [u64; N] {
+    #[inline(never)]
     fn product(self, other: Self) -> Self {
         std::array::from_fn(|lane| (self[lane] & LOW_32) * (other[lane] & LOW_32))
     }
 
+    #[inline(never)]
     fn add_product(self, a: Self, b: Self) -> Self {
         self.add(a.product(b))
     }

@@ -94,54 +94,67 @@ pub(crate) trait MulAdd52: Vector {
     fn add_product_high(self, a: Self, b: Self) -> Self;
 }
 
-/// The twin: one plain word a lane. Overflow panics where debug assertions are on.
+/// The twin: one plain word a lane. Overflow panics where debug assertions are on. Never inlined: a whole multiplication by a
+/// scalar in plain words is one function of more instructions than a compiler gets through in minutes.
 impl<const N: usize> Vector for [u64; N] {
     const LANES: usize = N;
 
+    #[inline(never)]
     fn splat(value: u64) -> Self {
         [value; N]
     }
 
+    #[inline(never)]
     fn from_words(words: &[u64; MAX_LANES]) -> Self {
         std::array::from_fn(|lane| words[lane])
     }
 
+    #[inline(never)]
     fn to_words(self) -> [u64; MAX_LANES] {
         std::array::from_fn(|lane| self.get(lane).copied().unwrap_or(0))
     }
 
+    #[inline(never)]
     fn add(self, other: Self) -> Self {
         std::array::from_fn(|lane| self[lane] + other[lane])
     }
 
+    #[inline(never)]
     fn sub(self, other: Self) -> Self {
         std::array::from_fn(|lane| self[lane] - other[lane])
     }
 
+    #[inline(never)]
     fn wrapping_add(self, other: Self) -> Self {
         std::array::from_fn(|lane| self[lane].wrapping_add(other[lane]))
     }
 
+    #[inline(never)]
     fn and(self, other: Self) -> Self {
         std::array::from_fn(|lane| self[lane] & other[lane])
     }
 
+    #[inline(never)]
     fn or(self, other: Self) -> Self {
         std::array::from_fn(|lane| self[lane] | other[lane])
     }
 
+    #[inline(never)]
     fn xor(self, other: Self) -> Self {
         std::array::from_fn(|lane| self[lane] ^ other[lane])
     }
 
+    #[inline(never)]
     fn shl<const BITS: u32>(self) -> Self {
         self.map(|word| word << BITS)
     }
 
+    #[inline(never)]
     fn shr<const BITS: u32>(self) -> Self {
         self.map(|word| word >> BITS)
     }
 
+    #[inline(never)]
     fn equal(self, other: Self) -> Self {
         std::array::from_fn(|lane| if self[lane] == other[lane] { u64::MAX } else { 0 })
     }
@@ -154,10 +167,12 @@ fn product_52(a: u64, b: u64) -> u128 {
 }
 
 impl<const N: usize> MulAdd52 for [u64; N] {
+    #[inline(never)]
     fn add_product_low(self, a: Self, b: Self) -> Self {
         std::array::from_fn(|lane| self[lane] + (product_52(a[lane], b[lane]) as u64 & ((1 << 52) - 1)))
     }
 
+    #[inline(never)]
     fn add_product_high(self, a: Self, b: Self) -> Self {
         std::array::from_fn(|lane| self[lane] + (product_52(a[lane], b[lane]) >> 52) as u64)
     }
