@@ -123,8 +123,8 @@ proptest! {
 
 const POINTS: usize = 1 << 20;
 
-/// Points that have one scalar, and go through a backend together.
-const POINTS_PER_SCALAR: usize = 16;
+/// Points that go through a backend together, under one scalar, on the holder's way.
+const POINTS_PER_BATCH: usize = 16;
 
 fn wide_bytes(rng: &mut ChaCha20Rng) -> [u8; 64] {
     let mut wide = [0; 64];
@@ -139,12 +139,14 @@ fn expand(message: &[u8]) -> [u8; 64] {
     Sha512::digest([&b_0, &[1][..], &dst_prime].concat()).into()
 }
 
-/// Points of one scalar: dalek one at a time, then each backend.
-fn compare(number: usize, backends: &[Backend]) {
+/// One batch, dalek one point at a time and then each backend: on the holder's way together under one scalar, on the
+/// workload's way one by one, each under a scalar of its own.
+fn compare(batch: usize, backends: &[Backend]) {
     let mut rng = ChaCha20Rng::seed_from_u64(0x0da7_af05_e000_0003);
-    rng.set_stream(number as u64);
-    let (for_holder, for_workload) = (wide_bytes(&mut rng), wide_bytes(&mut rng));
-    let messages: Vec<Vec<u8>> = (0..POINTS_PER_SCALAR)
+    rng.set_stream(batch as u64);
+    let for_holder = wide_bytes(&mut rng);
+    let for_workload: [_; POINTS_PER_BATCH] = std::array::from_fn(|_| wide_bytes(&mut rng));
+    let messages: Vec<Vec<u8>> = (0..POINTS_PER_BATCH)
         .map(|_| {
             let mut message = vec![0; (rng.next_u32() % 65) as usize];
             rng.fill_bytes(&mut message);
@@ -158,20 +160,25 @@ fn compare(number: usize, backends: &[Backend]) {
         .iter()
         .map(|message| (RistrettoPoint::from_uniform_bytes(&expand(message)) * k).compress().to_bytes())
         .collect();
-    let k = DalekScalar::from_bytes_mod_order_wide(&for_workload);
     let fused: Vec<[u8; 32]> = hashed
         .iter()
-        .map(|encoding| (CompressedRistretto(*encoding).decompress().unwrap() * k).compress().to_bytes())
+        .zip(&for_workload)
+        .map(|(encoding, k)| {
+            let k = DalekScalar::from_bytes_mod_order_wide(k);
+            (CompressedRistretto(*encoding).decompress().unwrap() * k).compress().to_bytes()
+        })
         .collect();
 
-    let (for_holder, for_workload) = (Scalar::from_wide_bytes(&for_holder), Scalar::from_wide_bytes(&for_workload));
     for backend in backends {
-        let mut out = vec![[0xaa; 32]; POINTS_PER_SCALAR];
-        backend.hash_mul_encode(DST, &messages, &for_holder, &mut out);
-        assert_eq!(out, hashed, "{backend:?}, points of scalar {number}");
+        let mut out = vec![[0xaa; 32]; POINTS_PER_BATCH];
+        backend.hash_mul_encode(DST, &messages, &Scalar::from_wide_bytes(&for_holder), &mut out);
+        assert_eq!(out, hashed, "{backend:?}, batch {batch}");
         out.fill([0xaa; 32]);
-        backend.decode_mul_encode(&for_workload, &hashed, &mut out).unwrap();
-        assert_eq!(out, fused, "{backend:?}, points of scalar {number}");
+        for (i, k) in for_workload.iter().enumerate() {
+            let one = i..i + 1;
+            backend.decode_mul_encode(&Scalar::from_wide_bytes(k), &hashed[one.clone()], &mut out[one]).unwrap();
+        }
+        assert_eq!(out, fused, "{backend:?}, batch {batch}");
     }
 }
 
@@ -185,8 +192,8 @@ fn agrees_with_dalek_on_a_million_points() {
         for thread in 0..threads {
             let backends = &backends;
             scope.spawn(move || {
-                for number in (thread..POINTS / POINTS_PER_SCALAR).step_by(threads) {
-                    compare(number, backends);
+                for batch in (thread..POINTS / POINTS_PER_BATCH).step_by(threads) {
+                    compare(batch, backends);
                 }
             });
         }
@@ -194,7 +201,7 @@ fn agrees_with_dalek_on_a_million_points() {
     let mut stderr = std::io::stderr();
     for name in Backend::names() {
         match Backend::named(name) {
-            Ok(_) => writeln!(stderr, "{name}: {POINTS} points agree").unwrap(),
+            Ok(_) => writeln!(stderr, "{name}: {POINTS} points and as many scalars agree").unwrap(),
             Err(error) => writeln!(stderr, "{name}: skipped, {error}").unwrap(),
         }
     }

@@ -15,7 +15,8 @@
 //! The functions here take slices of any length and fill the last group of lanes with points whose results nobody
 //! reads. All of them, and all that they call, are inlined into the entry points in `backends`, which is where the
 //! compiler is told of the instructions. Closures are avoided on the way, as they are not sure to be inlined, and one
-//! product out of line costs ten times that of the others. Unsafe code is allowed in `avx2`, `avx512` and `backends`, and nowhere else.
+//! product out of line costs ten times that of the others. Unsafe code is allowed in `avx2`, `avx512` and `backends`,
+//! and nowhere else.
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
@@ -90,23 +91,22 @@ pub(crate) fn map_to_group<F: Field>(uniform: &[[u8; UNIFORM_BYTES]]) -> LanePoi
 pub(crate) fn decode<F: Field>(encodings: &[[u8; 32]]) -> Result<LanePoints<F>, PointError> {
     let lanes = F::Vector::LANES;
     let mut points = Zeroizing::new(LanePoints(Vec::with_capacity(encodings.len().div_ceil(lanes))));
-    for (pair, encodings) in encodings.chunks(2 * lanes).enumerate() {
+    let mut index = 0;
+    for encodings in encodings.chunks(GROUPS * lanes) {
         let (first, second) = encodings.split_at(encodings.len().min(lanes));
-        let decoded = ristretto::decode::<F, 2>([load(first), load(second)]);
-        for (half, (decoded, count)) in decoded.into_iter().zip([first.len(), second.len()]).enumerate() {
+        let decoded = ristretto::decode::<F, GROUPS>([load(first), load(second)]);
+        for (decoded, group) in decoded.into_iter().zip(encodings.chunks(lanes)) {
             let (canonical, identity) = (decoded.canonical.to_words(), decoded.identity.to_words());
-            for lane in 0..count {
-                let index = (2 * pair + half) * lanes + lane;
+            for lane in 0..group.len() {
                 if identity[lane] != 0 {
                     return Err(PointError::Identity { index });
                 }
                 if canonical[lane] == 0 {
                     return Err(PointError::NotCanonical { index });
                 }
+                index += 1;
             }
-            if count > 0 {
-                points.0.push(decoded.points);
-            }
+            points.0.push(decoded.points);
         }
     }
     Ok(LanePoints(std::mem::take(&mut points.0)))

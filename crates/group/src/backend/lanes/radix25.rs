@@ -31,7 +31,7 @@
 use zeroize::Zeroize;
 
 use super::field::{Field, Sum};
-use super::vector::{Vector, select_each};
+use super::vector::{Vector, add_each, select_each, sub_each};
 
 const LIMBS: usize = 10;
 
@@ -274,11 +274,8 @@ fn times_19<V: Mul32>(mut limbs: [V; LIMBS]) -> [V; LIMBS] {
 
 /// Each limb twice.
 #[inline(always)]
-fn twice<V: Mul32>(mut limbs: [V; LIMBS]) -> [V; LIMBS] {
-    for limb in &mut limbs {
-        *limb = limb.add(*limb);
-    }
-    limbs
+fn twice<V: Mul32>(limbs: [V; LIMBS]) -> [V; LIMBS] {
+    add_each(limbs, limbs)
 }
 
 impl<V: Mul32> Sum for Sum25<V> {
@@ -300,20 +297,12 @@ impl<V: Mul32> Sum for Sum25<V> {
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        let mut columns = self.0;
-        for (column, other) in columns.iter_mut().zip(other.0) {
-            *column = column.add(other);
-        }
-        Self(columns)
+        Self(add_each(self.0, other.0))
     }
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        let mut columns = self.0;
-        for (column, other) in columns.iter_mut().zip(other.0) {
-            *column = column.sub(other);
-        }
-        Self(columns)
+        Self(sub_each(self.0, other.0))
     }
 
     #[inline(always)]

@@ -28,7 +28,7 @@
 use zeroize::Zeroize;
 
 use super::field::{Field, Sum};
-use super::vector::{MulAdd52, select_each};
+use super::vector::{MulAdd52, add_each, select_each, sub_each};
 
 const LIMBS: usize = 5;
 
@@ -236,20 +236,12 @@ impl<V: MulAdd52> Sum for Sum52<V> {
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        let mut columns = self.0;
-        for (column, other) in columns.iter_mut().zip(other.0) {
-            *column = column.add(other);
-        }
-        Self(columns)
+        Self(add_each(self.0, other.0))
     }
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        let mut columns = self.0;
-        for (column, other) in columns.iter_mut().zip(other.0) {
-            *column = column.sub(other);
-        }
-        Self(columns)
+        Self(sub_each(self.0, other.0))
     }
 
     #[inline(always)]

@@ -76,6 +76,24 @@ pub(crate) trait Vector: Copy + Zeroize {
     }
 }
 
+/// Adds word by word.
+#[inline(always)]
+pub(crate) fn add_each<V: Vector, const N: usize>(mut words: [V; N], others: [V; N]) -> [V; N] {
+    for (word, other) in words.iter_mut().zip(others) {
+        *word = word.add(other);
+    }
+    words
+}
+
+/// Subtracts word by word.
+#[inline(always)]
+pub(crate) fn sub_each<V: Vector, const N: usize>(mut words: [V; N], others: [V; N]) -> [V; N] {
+    for (word, other) in words.iter_mut().zip(others) {
+        *word = word.sub(other);
+    }
+    words
+}
+
 /// Selects, word by word, of two numbers of as many words each.
 #[inline(always)]
 pub(crate) fn select_each<V: Vector, const N: usize>(mask: V, yes: [V; N], mut no: [V; N]) -> [V; N] {
