@@ -55,8 +55,11 @@ def same(what, found, expected):
 
 
 def keys_of(body):
-    token = (16, 32)
-    sign_secret, receive, token, former, share = cbor(body, (32, 32, token, [token], 32))
+    token, identity = (16, 32), (32, 32)
+    shape = (32, 32, token, 32, [token], [32], [identity])
+    sign_secret, receive, token, share, former, _, identities = cbor(body, shape)
+    for verify_key, receive_secret in identities:
+        check_name(b"\x01" + verify_key + x25519_public(receive_secret))
     public = Ed25519PrivateKey.from_private_bytes(sign_secret).public_key().public_bytes_raw()
     name = check_name(b"\x01" + public + x25519_public(receive))
     return {"sign": sign_secret, "receive": receive, "token": token, "former": former, "share": share, "name": name}
@@ -102,8 +105,14 @@ def check_keys(v):
     def token(form):
         return [unhex(form["key_id"]), unhex(form["secret"])]
 
-    body = [1, unhex(v["sign_secret"]), unhex(v["receive_secret"]), token(v["token"]), list(map(token, v["former"]))]
-    same("body", cbor_bytes([*body, unhex(v["share_secret"])]).hex(), v["body"])
+    def identity(form):
+        name = b"\x01" + unhex(form["verify_key"]) + x25519_public(unhex(form["receive_secret"]))
+        same("former public name", name_text(name), form["public_name"])
+        return [unhex(form["verify_key"]), unhex(form["receive_secret"])]
+
+    body = [1, unhex(v["sign_secret"]), unhex(v["receive_secret"]), token(v["token"]), unhex(v["share_secret"])]
+    former = [list(map(token, v["former"])), list(map(unhex, v["former_shares"]))]
+    same("body", cbor_bytes([*body, *former, list(map(identity, v["former_identities"]))]).hex(), v["body"])
     keys = keys_of(unhex(v["body"]))
     same("public name", name_text(keys["name"]), v["public_name"])
     for d in v["derived"]:
@@ -137,6 +146,19 @@ def check_fused(v):
     fused = encode(multiply(scalar(unhex(v["re_key"])), decode(unhex(v["token"]))))
     same("fused token", fused.hex(), v["fused"])
     same("match key", blake3_keyed(unhex(v["match_secret"]), fused)[:16].hex(), v["match_key"])
+
+
+def check_rotation(v):
+    key, following = scalar(unhex(v["token_key"])), scalar(unhex(v["next_token_key"]))
+    change = key * pow(following, -1, ORDER) % ORDER
+    same("payload", cbor_bytes([1, scalar_bytes(change)]).hex(), v["payload"])
+    same("next re-key", scalar_bytes(scalar(unhex(v["re_key"])) * change % ORDER).hex(), v["next_re_key"])
+    turned = multiply(following * pow(key, -1, ORDER) % ORDER, decode(unhex(v["token"])))
+    same("next token", encode(turned).hex(), v["next_token"])
+
+
+def refuse_rotation(v):
+    scalar(cbor(unhex(v["payload"]), (32,))[0])
 
 
 def check_enrolment(v):
@@ -386,6 +408,7 @@ GOOD = {
     "keys_v1": check_keys,
     "token_v1": check_token,
     "fused_v1": check_fused,
+    "rotation_v1": check_rotation,
     "enrolment_v1": check_enrolment,
     "message_v1": check_message,
     "announcement_v1": check_announcement,
@@ -396,6 +419,7 @@ BAD = {
     "public_name_v1_bad": lambda v: parse_name(v["text"]),
     "keys_v1_bad": lambda v: keys_of(unhex(v["body"])),
     "token_v1_bad_encodings": refuse_token,
+    "rotation_v1_bad_payloads": refuse_rotation,
     "fused_v1_bad_re_keys": lambda v: scalar(unhex(v["re_key"])),
     "enrolment_v1_bad_payloads": refuse_payload,
     "enrolment_v1_bad_parts": refuse_parts,

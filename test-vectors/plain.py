@@ -170,7 +170,7 @@ def check_name(name):
     if name[0] != 1:
         raise Refused("unknown version")
     point = edwards_decode(name[1:33])
-    if point is None or is_identity(multiply(8, point)) or not any(name[33:]):
+    if point is None or is_identity(multiply(8, point)) or has_small_order(name[33:]):
         raise Refused("invalid public name")
     return name
 
@@ -378,6 +378,15 @@ def labeled_extract(suite, salt, label, secret):
 
 def labeled_expand(suite, prk, label, info, length):
     return hkdf_expand("sha256", prk, struct.pack(">H", length) + b"HPKE-v1" + suite + label + info, length)
+
+
+def has_small_order(public):
+    """Whether an agreement with an X25519 public key gives zero (RFC 7748, 6.1)."""
+    try:
+        X25519PrivateKey.from_private_bytes(bytes(32)).exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        return True
+    return False
 
 
 def x25519_public(secret):

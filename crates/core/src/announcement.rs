@@ -4,6 +4,7 @@
 //! Encoding: `[1, root, epoch, serial, dataset key, message key, signature]`, deterministic CBOR.
 
 use minicbor::{Decode, Encode};
+use sha2::Digest;
 
 use crate::{
     cbor,
@@ -68,6 +69,12 @@ impl Announcement {
         }
         workload.verify(WHAT, &announcement.signed_bytes(), &form.signature)?;
         Ok(announcement)
+    }
+
+    /// Gives 32 bytes that tell this announcement from every other: SHA-256 of what is signed.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        sha2::Sha256::digest(self.signed_bytes()).into()
     }
 
     /// Refuses an announcement older than the highest epoch and serial seen.

@@ -13,7 +13,7 @@ use crate::{
     cbor,
     error::{Error, Result},
     id::{DatasetId, Epoch, KindName},
-    keys::{Identity, KeyId},
+    keys::{Identity, KeyId, PartyKeys},
     kind::Kind,
     lp::Lp,
     name::PublicName,
@@ -197,17 +197,22 @@ impl DatasetEnvelope {
         self.open(dataset_key, WORKLOAD, &self.to_workload)
     }
 
-    /// Verifies the holder's signature and opens the holder's own part.
+    /// Verifies the holder's signature and opens the holder's own part, of the name that it has or of one that it had.
     ///
     /// # Errors
     /// [`Error::Mismatch`] where it is another holder's; [`Error::BadSignature`], [`Error::Unopenable`], [`Error::Malformed`].
-    pub fn open_as_holder(&self, holder: &Identity) -> Result<DatasetSecret> {
-        let name = holder.public_name();
-        if self.header.holder != name {
-            let (expected, found) = (name.fingerprint(), self.header.holder.fingerprint());
-            return Err(Error::Mismatch { what: WHAT, field: "holder", expected, found });
-        }
-        self.open(holder.receive_key(), HOLDER, &self.to_holder)
+    pub fn open_as_holder(&self, holder: &PartyKeys) -> Result<DatasetSecret> {
+        let name = holder.identity().public_name();
+        let former = holder.former_identities().iter().find(|former| former.public_name() == self.header.holder);
+        let key = match former {
+            _ if self.header.holder == name => holder.identity().receive_key(),
+            Some(former) => former.receive_key(),
+            None => {
+                let (expected, found) = (name.fingerprint(), self.header.holder.fingerprint());
+                return Err(Error::Mismatch { what: WHAT, field: "holder", expected, found });
+            }
+        };
+        self.open(key, HOLDER, &self.to_holder)
     }
 
     fn open(&self, key: &ReceiveKey, opener: &str, sealed: &Sealed) -> Result<DatasetSecret> {
@@ -369,9 +374,18 @@ mod tests {
         let again = DatasetEnvelope::decode(&envelope.encode()).unwrap();
         assert_eq!(again.header(), envelope.header());
         assert_eq!(again.open_as_workload(&dataset_key).unwrap().file_key, secret.file_key);
-        assert_eq!(again.open_as_holder(holder.identity()).unwrap().canary.as_bytes(), secret.canary.as_bytes());
-        assert!(matches!(again.open_as_holder(test_keys(2).identity()), Err(Error::Mismatch { field: "holder", .. })));
+        assert_eq!(again.open_as_holder(&holder).unwrap().canary.as_bytes(), secret.canary.as_bytes());
+        assert!(matches!(again.open_as_holder(&test_keys(2)), Err(Error::Mismatch { field: "holder", .. })));
         assert!(matches!(again.open_as_workload(test_keys(2).identity().receive_key()), Err(Error::Unopenable { .. })));
+    }
+
+    #[test]
+    fn opens_for_its_holder_after_a_change_of_identity() {
+        let Fixture { mut holder, envelope, secret, .. } = fixture();
+        holder.replace(&mut ChaCha20Rng::seed_from_u64(6));
+        assert_eq!(envelope.open_as_holder(&holder).unwrap().file_key, secret.file_key);
+        holder.forget_former();
+        assert!(matches!(envelope.open_as_holder(&holder), Err(Error::Mismatch { field: "holder", .. })));
     }
 
     #[test]

@@ -133,6 +133,14 @@ pub enum Error {
         /// The holder.
         holder: Box<PublicName>,
     },
+    /// The workload announced two things under one serial.
+    #[error("two different announcements have serial {serial} of epoch {epoch}")]
+    TwoAnnouncements {
+        /// The epoch.
+        epoch: Epoch,
+        /// The serial.
+        serial: u64,
+    },
     /// An announcement or status is older than one already seen.
     #[error(
         "{what} of epoch {epoch}, serial {serial} is older than what was seen before (epoch {seen_epoch}, serial {seen_serial})"
@@ -193,6 +201,9 @@ impl Error {
             Self::TooFewStewards { .. } => "name two data holders or more as stewards when the space is made".into(),
             Self::Disagreement { .. } => {
                 "both enrol again (datafuse enrol); if it stays, one of the two runs a modified program".into()
+            }
+            Self::TwoAnnouncements { .. } => {
+                "ask the workload's operator which is right: somebody else may announce with the workload's key".into()
             }
             Self::Replayed { .. } => {
                 "somebody put an old file back into the mailbox; ask the workload's operator for the current one".into()

@@ -5,6 +5,9 @@
 //!   file made with it is re-tokenised. The workload makes no tokens: its [`StateKey`] comes from this secret instead.
 //! - [`ShareSecret`]: a steward's share `s_j` of the matching key and its blinds `r_ij`.
 //!
+//! What was replaced stays in the file as long as something needs it: former token secrets and identities open the holder's
+//! own earlier datasets, and a former share secret serves its epoch to the end.
+//!
 //! Derivation: HKDF-SHA-512 with empty salt, the 32-byte secret as key material, and `lp`s as `info`; scalars from 64 bytes
 //! little-endian, reduced mod l. Nothing here has `Debug`, `Copy` or `Serialize` of a secret; all is wiped on drop.
 
@@ -35,8 +38,16 @@ const WHAT: &str = "key file";
 pub struct PartyKeys {
     identity: Identity,
     token: TokenSecret,
-    former: Vec<TokenSecret>,
     share: ShareSecret,
+    former: Former,
+}
+
+/// What was replaced, newest first.
+#[derive(Default)]
+struct Former {
+    tokens: Vec<TokenSecret>,
+    shares: Vec<ShareSecret>,
+    identities: Vec<FormerIdentity>,
 }
 
 impl PartyKeys {
@@ -46,9 +57,30 @@ impl PartyKeys {
         Self {
             identity: Identity::generate(rng),
             token: TokenSecret::generate(rng),
-            former: Vec::new(),
-            share: ShareSecret(random(rng)),
+            share: ShareSecret::generate(rng),
+            former: Former::default(),
         }
+    }
+
+    /// Draws a new token secret, and keeps the former one for what was made with it.
+    pub fn rotate(&mut self, rng: &mut impl CryptoRng) {
+        let former = std::mem::replace(&mut self.token, TokenSecret::generate(rng));
+        self.former.tokens.insert(0, former);
+    }
+
+    /// Draws everything anew, after a leak: identity, token secret and share secret. Of the former identity only what opens
+    /// the holder's own datasets is kept; its signing key is gone.
+    pub fn replace(&mut self, rng: &mut impl CryptoRng) {
+        self.rotate(rng);
+        let share = std::mem::replace(&mut self.share, ShareSecret::generate(rng));
+        self.former.shares.insert(0, share);
+        let identity = std::mem::replace(&mut self.identity, Identity::generate(rng));
+        self.former.identities.insert(0, FormerIdentity::of(identity));
+    }
+
+    /// Wipes everything that was replaced: files made with it can no longer be opened or re-tokenised.
+    pub fn forget_former(&mut self) {
+        self.former = Former::default();
     }
 
     /// The key to sign and the key to receive.
@@ -65,17 +97,36 @@ impl PartyKeys {
 
     /// Token secrets that were replaced, newest first.
     #[must_use]
-    pub fn former(&self) -> &[TokenSecret] {
-        &self.former
+    pub fn former_tokens(&self) -> &[TokenSecret] {
+        &self.former.tokens
     }
 
-    /// The steward's secret.
+    /// The token secret of a key id, in use or replaced.
+    #[must_use]
+    pub fn token_of(&self, key_id: KeyId) -> Option<&TokenSecret> {
+        std::iter::once(&self.token).chain(&self.former.tokens).find(|secret| secret.key_id == key_id)
+    }
+
+    /// The steward's secret in use.
     #[must_use]
     pub fn share(&self) -> &ShareSecret {
         &self.share
     }
 
-    /// Encodes the body of a key file: `[version, sign, receive, [key id, secret], [[key id, secret]...], share]`.
+    /// Share secrets that were replaced, newest first.
+    #[must_use]
+    pub fn former_shares(&self) -> &[ShareSecret] {
+        &self.former.shares
+    }
+
+    /// Identities that were replaced, newest first.
+    #[must_use]
+    pub fn former_identities(&self) -> &[FormerIdentity] {
+        &self.former.identities
+    }
+
+    /// Encodes the body of a key file: `[version, sign, receive, [key id, secret], share, [[key id, secret]...], [share...],
+    /// [[verify, receive]...]]`.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let token = |secret: &TokenSecret| TokenForm { key_id: secret.key_id.0, secret: *secret.secret };
@@ -84,32 +135,47 @@ impl PartyKeys {
             sign: self.identity.sign.to_bytes(),
             receive: *self.identity.receive.as_bytes(),
             token: token(&self.token),
-            former: self.former.iter().map(token).collect(),
             share: *self.share.0,
+            former_tokens: self.former.tokens.iter().map(token).collect(),
+            former_shares: self.former.shares.iter().map(|share| (*share.0).into()).collect(),
+            former_identities: self
+                .former
+                .identities
+                .iter()
+                .map(|former| IdentityForm { verify: former.verify, receive: *former.receive.as_bytes() })
+                .collect(),
         }))
     }
 
     /// Decodes the body of a key file.
     ///
     /// # Errors
-    /// [`Error::UnknownVersion`], [`Error::Malformed`].
+    /// [`Error::UnknownVersion`], [`Error::Malformed`], [`Error::InvalidPublicName`] for a former identity.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         cbor::check_version(bytes, WHAT, VERSION)?;
         let form: KeysForm = cbor::decode(bytes, WHAT)?;
         let token = |form: &TokenForm| TokenSecret { key_id: KeyId(form.key_id), secret: Zeroizing::new(form.secret) };
+        let identity = |form: &IdentityForm| {
+            let former = FormerIdentity { verify: form.verify, receive: ReceiveKey::from_bytes(form.receive) };
+            PublicName::new(former.verify, former.receive.public()).map(|_| former)
+        };
         Ok(Self {
             identity: Identity {
                 sign: SigningKey::from_bytes(&form.sign),
                 receive: ReceiveKey::from_bytes(form.receive),
             },
             token: token(&form.token),
-            former: form.former.iter().map(token).collect(),
             share: ShareSecret(Zeroizing::new(form.share)),
+            former: Former {
+                tokens: form.former_tokens.iter().map(token).collect(),
+                shares: form.former_shares.iter().map(|share| ShareSecret(Zeroizing::new(**share))).collect(),
+                identities: form.former_identities.iter().map(identity).collect::<Result<_>>()?,
+            },
         })
     }
 }
 
-#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
+#[derive(Encode, Decode)]
 #[cbor(array)]
 struct KeysForm {
     #[n(0)]
@@ -120,10 +186,23 @@ struct KeysForm {
     receive: [u8; 32],
     #[n(3)]
     token: TokenForm,
-    #[n(4)]
-    former: Vec<TokenForm>,
-    #[cbor(n(5), with = "minicbor::bytes")]
+    #[cbor(n(4), with = "minicbor::bytes")]
     share: [u8; 32],
+    #[n(5)]
+    former_tokens: Vec<TokenForm>,
+    #[n(6)]
+    former_shares: Vec<minicbor::bytes::ByteArray<32>>,
+    #[n(7)]
+    former_identities: Vec<IdentityForm>,
+}
+
+impl Drop for KeysForm {
+    fn drop(&mut self) {
+        self.sign.zeroize();
+        self.receive.zeroize();
+        self.share.zeroize();
+        self.former_shares.iter_mut().for_each(|share| share.zeroize());
+    }
 }
 
 #[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
@@ -133,6 +212,15 @@ struct TokenForm {
     key_id: [u8; KeyId::BYTES],
     #[cbor(n(1), with = "minicbor::bytes")]
     secret: [u8; 32],
+}
+
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
+#[cbor(array)]
+struct IdentityForm {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    verify: [u8; 32],
+    #[cbor(n(1), with = "minicbor::bytes")]
+    receive: [u8; 32],
 }
 
 /// The keys by which others know a party: it signs with one and receives with the other.
@@ -167,6 +255,33 @@ impl Identity {
     /// Signs bytes with Ed25519 (RFC 8032). Constant-time.
     pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
         self.sign.sign(bytes).to_bytes()
+    }
+}
+
+/// What is kept of an identity that was replaced: enough to open what was sealed to it, not to sign as it.
+pub struct FormerIdentity {
+    verify: [u8; 32],
+    receive: ReceiveKey,
+}
+
+impl FormerIdentity {
+    fn of(identity: Identity) -> Self {
+        Self { verify: identity.sign.verifying_key().to_bytes(), receive: identity.receive }
+    }
+
+    /// The public name that it had.
+    ///
+    /// # Panics
+    /// Never: both halves were checked when they were read or made.
+    #[must_use]
+    pub fn public_name(&self) -> PublicName {
+        PublicName::new(self.verify, self.receive.public()).expect("the halves of a former name are valid")
+    }
+
+    /// The key that opens what was sealed to that name.
+    #[must_use]
+    pub fn receive_key(&self) -> &ReceiveKey {
+        &self.receive
     }
 }
 
@@ -266,6 +381,18 @@ impl StateKey {
 pub struct ShareSecret(Zeroizing<[u8; 32]>);
 
 impl ShareSecret {
+    fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self(random(rng))
+    }
+
+    /// Computes `S_j = s_j*G`, which tells one share of a space and epoch from another and gives nothing of it away.
+    ///
+    /// # Errors
+    /// [`Error::InvalidScalar`] where the share is zero (once in 2^252).
+    pub fn share_point(&self, root: &Root, epoch: Epoch) -> Result<[u8; 32]> {
+        Ok(self.share(root, epoch)?.mul_base_encoded())
+    }
+
     /// Derives `s_j`, this steward's share of the matching key of one space and epoch.
     pub(crate) fn share(&self, root: &Root, epoch: Epoch) -> Result<Scalar> {
         let info = Lp::labelled("datafuse/v1/share").field(root.as_bytes()).integer(epoch.0).into_bytes();
@@ -310,7 +437,13 @@ pub(crate) fn test_keys(seed: u64) -> PartyKeys {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+
     use super::*;
+
+    fn rng(seed: u64) -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(seed)
+    }
 
     #[test]
     fn encoding_round_trips_and_refuses_other_bytes() {
@@ -328,6 +461,42 @@ mod tests {
         let mut newer = bytes.to_vec();
         newer[1] = 2;
         assert!(matches!(PartyKeys::decode(&newer), Err(Error::UnknownVersion { found: 2, .. })));
+    }
+
+    #[test]
+    fn rotating_keeps_the_former_token_secret_and_everything_else() {
+        let (mut keys, before) = (test_keys(1), test_keys(1));
+        keys.rotate(&mut rng(7));
+        assert_eq!(keys.identity().public_name(), before.identity().public_name());
+        assert_eq!(*keys.share().0, *before.share().0);
+        assert_ne!(keys.token().key_id(), before.token().key_id());
+        assert_eq!(*keys.token_of(before.token().key_id()).unwrap().secret, *before.token().secret);
+        assert!(keys.token_of(test_keys(2).token().key_id()).is_none());
+    }
+
+    #[test]
+    fn replacing_changes_all_three_secrets_and_keeps_what_opens_earlier_files() {
+        let (mut keys, before) = (test_keys(1), test_keys(1));
+        keys.replace(&mut rng(7));
+        keys.replace(&mut rng(8));
+        let again = PartyKeys::decode(&keys.encode()).unwrap();
+        assert_eq!(again.encode().as_slice(), keys.encode().as_slice());
+        let secrets = |keys: &PartyKeys| {
+            (keys.identity.sign.to_bytes(), *keys.identity.receive.as_bytes(), *keys.token.secret, *keys.share.0)
+        };
+        let (now, then) = (secrets(&again), secrets(&before));
+        assert!(now.0 != then.0 && now.1 != then.1 && now.2 != then.2 && now.3 != then.3);
+        let former = &again.former_identities()[1];
+        assert_eq!(former.public_name(), before.identity().public_name());
+        assert_eq!(former.receive_key().as_bytes(), before.identity().receive_key().as_bytes());
+        assert_eq!((again.former_tokens().len(), again.former_shares().len()), (2, 2));
+        let signing_key = before.identity.sign.to_bytes();
+        assert!(!again.encode().windows(32).any(|window| window == signing_key));
+
+        keys.forget_former();
+        assert!(
+            keys.former_tokens().is_empty() && keys.former_shares().is_empty() && keys.former_identities().is_empty()
+        );
     }
 
     #[test]

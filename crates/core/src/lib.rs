@@ -28,6 +28,7 @@ pub mod message;
 pub mod name;
 pub mod normalize;
 pub mod root;
+pub mod rotation;
 pub mod seal;
 pub mod status;
 pub mod token;

@@ -31,6 +31,8 @@ pub enum Round {
     BlindToWorkload,
     /// A holder's answer, to the workload (`y_i`).
     AnswerToWorkload,
+    /// A holder's change to another token key, to the workload (`u`).
+    RotationToWorkload,
 }
 
 impl Round {
@@ -41,11 +43,12 @@ impl Round {
             Self::ShareToHolder => "share-to-holder",
             Self::BlindToWorkload => "blind-to-workload",
             Self::AnswerToWorkload => "answer-to-workload",
+            Self::RotationToWorkload => "rotation-to-workload",
         }
     }
 
     fn parse(text: &str) -> Result<Self> {
-        [Self::ShareToHolder, Self::BlindToWorkload, Self::AnswerToWorkload]
+        [Self::ShareToHolder, Self::BlindToWorkload, Self::AnswerToWorkload, Self::RotationToWorkload]
             .into_iter()
             .find(|round| round.as_str() == text)
             .ok_or(Error::Malformed { what: WHAT })
@@ -67,7 +70,8 @@ pub struct Header {
     pub receiver: PublicName,
     /// The holder whom a steward's blind is for; nobody in the other rounds, where sender or receiver is the holder.
     pub subject: Option<PublicName>,
-    /// The token keys it is about; empty in a steward's messages.
+    /// The token keys it is about: of an answer the key answered with, then those that it replaces, newest first; of a
+    /// rotation the key until now and the next; none in a steward's messages.
     pub key_ids: Vec<KeyId>,
     /// To the workload: the serial of the announcement whose message key it is sealed to. To a holder: 0.
     pub serial: u64,

@@ -29,15 +29,15 @@ impl PublicName {
     /// Makes a name of both public keys.
     ///
     /// # Errors
-    /// [`Error::InvalidPublicName`] where the first is no Ed25519 public key, or one of small order, or the second is zero.
+    /// [`Error::InvalidPublicName`] where the first is no Ed25519 public key, or either has small order.
     pub fn new(verify: [u8; 32], receive: [u8; 32]) -> Result<Self> {
         let key = VerifyingKey::from_bytes(&verify)
             .map_err(|_| Error::InvalidPublicName { reason: "its signing key is not a point of the curve" })?;
         if key.is_weak() {
             return Err(Error::InvalidPublicName { reason: "its signing key has small order" });
         }
-        if receive == [0; 32] {
-            return Err(Error::InvalidPublicName { reason: "its receiving key is zero" });
+        if has_small_order(receive) {
+            return Err(Error::InvalidPublicName { reason: "its receiving key has small order" });
         }
         Ok(Self { verify, receive })
     }
@@ -96,6 +96,33 @@ impl PublicName {
     }
 }
 
+/// Whether an X25519 public key is a point of order 1, 2, 4 or 8 of the curve or its twist: then the secret that it leads to
+/// is zero, whatever the other key. Those are the u-coordinates 0, 1, p-1 and two of order 8, with p and p+1 for 0 and 1 (RFC
+/// 7748, 6.1, has implementations look for the zero instead). The highest bit does not count.
+fn has_small_order(mut u: [u8; 32]) -> bool {
+    u[31] &= 0x7f;
+    let mut p = [0xff; 32];
+    (p[0], p[31]) = (0xed, 0x7f);
+    let with_first = |mut bytes: [u8; 32], first: u8| {
+        bytes[0] = first;
+        bytes
+    };
+    let small = [with_first([0; 32], 0), with_first([0; 32], 1), with_first(p, 0xec), p, with_first(p, 0xee)];
+    small.contains(&u) || ORDER_8.contains(&u)
+}
+
+/// The two u-coordinates of order 8, little-endian.
+const ORDER_8: [[u8; 32]; 2] = [
+    [
+        0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4, 0x6a, 0xda, 0x09,
+        0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49, 0xb8, 0x00,
+    ],
+    [
+        0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83, 0xef, 0x5b, 0x04, 0x44,
+        0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd, 0xd0, 0x9f, 0x11, 0x57,
+    ],
+];
+
 impl fmt::Display for PublicName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         bech32::encode_lower_to_fmt::<Bech32m, _>(f, HRP, &self.to_bytes()).map_err(|_| fmt::Error)
@@ -145,8 +172,14 @@ impl From<PublicName> for String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+
     use super::*;
     use crate::keys::test_keys;
+
+    fn rng() -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(1)
+    }
 
     #[test]
     fn text_and_bytes_round_trip() {
@@ -173,6 +206,16 @@ mod tests {
         identity_point[0] = 1;
         assert!(PublicName::new(identity_point, [9; 32]).is_err());
         let name = test_keys(1).identity().public_name();
+        let mut p_minus_1 = [0xff; 32];
+        (p_minus_1[0], p_minus_1[31]) = (0xec, 0x7f);
+        for mut weak in [[0; 32], identity_point, p_minus_1, ORDER_8[0], ORDER_8[1]] {
+            assert!(PublicName::new(name.verify, weak).is_err());
+            // What the other end makes of it, to be sure that the list says what it means.
+            let made = crate::seal::seal("test", &weak, b"", b"", &mut rng());
+            assert!(made.is_err(), "an agreement with this key gives no zero");
+            weak[31] |= 0x80;
+            assert!(PublicName::new(name.verify, weak).is_err());
+        }
         let mut bytes = name.to_bytes();
         bytes[0] = 2;
         assert_eq!(

@@ -66,6 +66,18 @@ impl Status {
         self.holders.iter().find(|status| status.holder == *name)
     }
 
+    /// Refuses a status older than the newest seen; serials begin anew where a new epoch begins on a new state.
+    ///
+    /// # Errors
+    /// [`Error::Replayed`].
+    pub fn check_not_older(&self, seen_epoch: Epoch, seen_serial: u64) -> Result<()> {
+        if (self.epoch, self.serial) < (seen_epoch, seen_serial) {
+            let (epoch, serial) = (self.epoch, self.serial);
+            return Err(Error::Replayed { what: WHAT, epoch, serial, seen_epoch, seen_serial });
+        }
+        Ok(())
+    }
+
     /// Signs and encodes.
     #[must_use]
     pub fn sign(&self, workload: &Identity) -> Vec<u8> {
@@ -225,6 +237,9 @@ mod tests {
             ],
             refusals: vec![Refusal { sender: None, reason: "a message is damaged".into() }],
         };
+        assert!(status.check_not_older(Epoch(1), 3).is_ok());
+        assert!(matches!(status.check_not_older(Epoch(1), 4), Err(Error::Replayed { what: WHAT, .. })));
+        assert!(matches!(status.check_not_older(Epoch(2), 1), Err(Error::Replayed { .. })));
         let bytes = status.sign(workload.identity());
         let name = workload.identity().public_name();
         assert_eq!(Status::verify(&bytes, &root, &name).unwrap(), status);

@@ -10,4 +10,5 @@ mod fused;
 #[path = "../tests/vectors/harness.rs"]
 mod harness;
 mod keys;
+mod rotation;
 mod token;

@@ -90,7 +90,7 @@ impl Vector {
         self.info_holder = form.info("holder").into();
         let envelope = DatasetEnvelope::decode(&self.bytes.0).unwrap();
         assert_eq!(*envelope.header(), header);
-        for opened in [envelope.open_as_workload(&key), envelope.open_as_holder(keys.identity())] {
+        for opened in [envelope.open_as_workload(&key), envelope.open_as_holder(&keys)] {
             let opened = opened.unwrap();
             assert_eq!(*opened.file_key, self.file_key.array());
             assert_eq!(*opened.canary.as_bytes(), self.canary.array());

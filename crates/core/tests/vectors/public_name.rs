@@ -92,6 +92,8 @@ fn bad_public_names_are_refused() {
     let mut no_point = [0; 32];
     no_point[0] = 2;
     let bad = |note: &str, text: String| Bad { note: note.to_owned(), text, error: String::new() };
+    let receiving_order_eight =
+        hex::decode("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800").unwrap();
     let vectors = vec![
         bad("empty", String::new()),
         bad("the prefix alone", "dfpub1".to_owned()),
@@ -117,6 +119,13 @@ fn bad_public_names_are_refused() {
         bad("a signing key of order 1", with(1, &order_one)),
         bad("a signing key of order 8", with(1, &order_eight)),
         bad("a receiving key of zeros", with(33, &[0; 32])),
+        bad("a receiving key of order 4", with(33, &[&[1], [0; 31].as_slice()].concat())),
+        bad("a receiving key of order 8", with(33, &receiving_order_eight)),
+        bad("a receiving key of order 8, its highest bit set", {
+            let mut key = receiving_order_eight.clone();
+            key[31] |= 0x80;
+            with(33, &key)
+        }),
     ];
     check("public_name_v1_bad.json", "Texts that are no public names.", vectors, |mut bad| {
         bad.error = refusal(bad.text.parse::<PublicName>());
