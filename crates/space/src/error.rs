@@ -165,6 +165,12 @@ pub enum Error {
         /// The version known.
         known: u64,
     },
+    /// The share that a steward served an epoch with is not in its key file any more.
+    #[error("the share with which this key file served epoch {epoch} is not in it any more")]
+    ShareLost {
+        /// The epoch.
+        epoch: datafuse_core::id::Epoch,
+    },
     /// The protocol refuses something: see its own error.
     #[error(transparent)]
     Protocol(#[from] datafuse_core::Error),
@@ -251,6 +257,9 @@ impl Error {
                  the last version of each dataset",
                 path.display()
             ),
+            Self::ShareLost { .. } => {
+                "give --key with a copy that still has it, or ask the workload's operator for a new epoch".into()
+            }
             Self::Protocol(source) => return source.remedy(),
             Self::UnsafeMessageName => "use only names that a mailbox gave".into(),
             Self::MessageTooLarge { name, .. } => format!("remove {name} from the mailbox: no message is that large"),

@@ -1,5 +1,6 @@
 //! What a party remembers, in a file beside its key file (`acme.key.known` for `acme.key`): which names it approved in which
-//! space, the highest epoch and serial it saw announced, and the last version it gave to each of its datasets.
+//! space, the newest announcement and status it saw, which share it serves the epoch with, and the last version it gave to
+//! each of its datasets.
 //!
 //! The file is readable JSON, for its owner alone, and holds no secret; but who can change it can make its owner forget.
 //! Every change is made under a lock and replaces the file whole, so that two processes lose nothing of each other's.
@@ -15,6 +16,7 @@ use datafuse_core::{
     id::{DatasetId, Epoch, ParticipantId},
     name::PublicName,
     root::Root,
+    status::Status,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +49,7 @@ pub enum Standing {
     },
 }
 
-/// The newest announcement that was seen.
+/// The newest announcement or status that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// Its epoch.
@@ -112,23 +114,72 @@ impl Memory {
     /// # Errors
     /// [`Error::MemoryDamaged`], [`Error::MemoryVersion`], [`Error::Io`].
     pub fn seen(&self, root: &Root) -> Result<Option<Seen>> {
-        Ok(self.load()?.space(root).and_then(|space| space.announced))
+        let known = self.load()?;
+        let announced = known.space(root).and_then(|space| space.announced.as_ref());
+        Ok(announced.map(|seen| Seen { epoch: seen.epoch, serial: seen.serial }))
     }
 
-    /// Remembers a verified announcement, and refuses one that is older than what was seen.
+    /// Remembers a verified announcement, and refuses one that is older than what was seen, or another of the same serial.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] with [`Replayed`](datafuse_core::Error::Replayed) or
+    /// [`TwoAnnouncements`](datafuse_core::Error::TwoAnnouncements); [`Error::MemoryDamaged`], [`Error::MemoryVersion`],
+    /// [`Error::Io`].
+    pub fn see(&self, announcement: &Announcement) -> Result<()> {
+        let Announcement { epoch, serial, .. } = *announcement;
+        let digest = hex::encode(announcement.digest());
+        self.change(|known| {
+            let space = known.space_mut(&announcement.root);
+            if let Some(seen) = &space.announced {
+                announcement.check_not_older(seen.epoch, seen.serial)?;
+                let other = seen.digest.as_ref().is_some_and(|seen| *seen != digest);
+                if (seen.epoch, seen.serial) == (epoch, serial) && other {
+                    return Err(datafuse_core::Error::TwoAnnouncements { epoch, serial }.into());
+                }
+            }
+            space.announced = Some(SeenForm { epoch, serial, digest: Some(digest) });
+            Ok(())
+        })
+    }
+
+    /// Remembers a verified status, and refuses one that is older than what was seen.
     ///
     /// # Errors
     /// [`Error::Protocol`] with [`Replayed`](datafuse_core::Error::Replayed); [`Error::MemoryDamaged`],
     /// [`Error::MemoryVersion`], [`Error::Io`].
-    pub fn see(&self, announcement: &Announcement) -> Result<()> {
-        let now = Seen { epoch: announcement.epoch, serial: announcement.serial };
+    pub fn see_status(&self, status: &Status) -> Result<()> {
         self.change(|known| {
-            let space = known.space_mut(&announcement.root);
-            if let Some(seen) = space.announced {
-                announcement.check_not_older(seen.epoch, seen.serial)?;
+            let space = known.space_mut(&status.root);
+            if let Some(seen) = &space.status {
+                status.check_not_older(seen.epoch, seen.serial)?;
             }
-            space.announced = Some(now);
+            space.status = Some(SeenForm { epoch: status.epoch, serial: status.serial, digest: None });
             Ok(())
+        })
+    }
+
+    /// Tells which of these share points (`S_j`) serves an epoch, by its position: the one that did before, else the first,
+    /// which is remembered from now on. So a share that is replaced in mid-epoch serves it to its end.
+    ///
+    /// # Errors
+    /// [`Error::ShareLost`] where the one that did before is not among them; [`Error::MemoryDamaged`],
+    /// [`Error::MemoryVersion`], [`Error::Io`].
+    ///
+    /// # Panics
+    /// When there is none to choose from.
+    pub fn share_of(&self, root: &Root, epoch: Epoch, points: &[[u8; 32]]) -> Result<usize> {
+        let points: Vec<_> = points.iter().map(hex::encode).collect();
+        self.change(|known| {
+            let space = known.space_mut(root);
+            match &space.share {
+                Some(share) if share.epoch == epoch => {
+                    points.iter().position(|point| *point == share.point).ok_or(Error::ShareLost { epoch })
+                }
+                _ => {
+                    space.share = Some(ShareForm { epoch, point: points[0].clone() });
+                    Ok(0)
+                }
+            }
         })
     }
 
@@ -224,10 +275,32 @@ struct KnownSpace {
     workload: Option<PublicName>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     participants: BTreeMap<ParticipantId, PublicName>,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "seen")]
-    announced: Option<Seen>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    announced: Option<SeenForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<SeenForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    share: Option<ShareForm>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     datasets: BTreeMap<DatasetId, u64>,
+}
+
+/// How a [`Seen`] stands in the file; of an announcement with the digest of what is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeenForm {
+    epoch: Epoch,
+    serial: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+}
+
+/// The share that serves an epoch, named by its point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShareForm {
+    epoch: Epoch,
+    point: String,
 }
 
 impl Default for Known {
@@ -243,30 +316,6 @@ impl Known {
 
     fn space_mut(&mut self, root: &Root) -> &mut KnownSpace {
         self.spaces.entry(root.to_string()).or_default()
-    }
-}
-
-/// How a [`Seen`] stands in the file.
-mod seen {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{Epoch, Seen};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Form {
-        epoch: Epoch,
-        serial: u64,
-    }
-
-    pub(super) fn serialize<S: Serializer>(seen: &Option<Seen>, serializer: S) -> Result<S::Ok, S::Error> {
-        let form = seen.map(|Seen { epoch, serial }| Form { epoch, serial });
-        form.serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Seen>, D::Error> {
-        let form = Option::<Form>::deserialize(deserializer)?;
-        Ok(form.map(|Form { epoch, serial }| Seen { epoch, serial }))
     }
 }
 
@@ -336,6 +385,46 @@ mod tests {
         assert_eq!(memory.seen(&root()).unwrap(), Some(Seen { epoch: Epoch(2), serial: 5 }));
         memory.see(&announcement(3, 6)).unwrap();
         assert_eq!(memory.seen(&other_root()).unwrap(), None);
+    }
+
+    #[test]
+    fn two_announcements_of_one_serial_are_refused() {
+        let (_keep, memory) = memory();
+        memory.see(&announcement(2, 5)).unwrap();
+        let other = Announcement { message_key: [9; 32], ..announcement(2, 5) };
+        let error = memory.see(&other).unwrap_err();
+        assert!(matches!(error, Error::Protocol(datafuse_core::Error::TwoAnnouncements { serial: 5, .. })));
+        memory.see(&announcement(2, 5)).unwrap();
+    }
+
+    #[test]
+    fn an_older_status_is_refused_and_a_new_epoch_begins_anew() {
+        let (_keep, memory) = memory();
+        let status = |epoch, serial| Status {
+            root: root(),
+            epoch: Epoch(epoch),
+            serial,
+            holders: Vec::new(),
+            refusals: Vec::new(),
+        };
+        memory.see_status(&status(1, 7)).unwrap();
+        memory.see_status(&status(1, 7)).unwrap();
+        let error = memory.see_status(&status(1, 6)).unwrap_err();
+        assert!(matches!(error, Error::Protocol(datafuse_core::Error::Replayed { what: "status", .. })));
+        memory.see_status(&status(2, 1)).unwrap();
+        assert!(memory.see_status(&status(1, 9)).is_err());
+    }
+
+    #[test]
+    fn a_share_serves_its_epoch_to_the_end() {
+        let (_keep, memory) = memory();
+        let (old, new) = ([1; 32], [2; 32]);
+        assert_eq!(memory.share_of(&root(), Epoch(1), &[old]).unwrap(), 0);
+        assert_eq!(memory.share_of(&root(), Epoch(1), &[new, old]).unwrap(), 1);
+        let error = memory.share_of(&root(), Epoch(1), &[new]).unwrap_err();
+        assert!(matches!(error, Error::ShareLost { epoch: Epoch(1) }));
+        assert!(error.remedy().is_some());
+        assert_eq!(memory.share_of(&root(), Epoch(2), &[new, old]).unwrap(), 0);
     }
 
     #[test]

@@ -149,7 +149,7 @@ pub(super) fn conclude(parts: Parts) -> Result<Space, Vec<Finding>> {
         findings.push(min_count_zero("policy.min_count".into()));
     }
     refuse_if_any(findings)?;
-    Ok(Space { folder: PathBuf::new(), parts, parties })
+    Ok(Space { file: None, folder: PathBuf::new(), parts, parties })
 }
 
 fn participants(parts: &Parts, findings: &mut Vec<Finding>) {

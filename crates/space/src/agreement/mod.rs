@@ -113,6 +113,8 @@ impl std::fmt::Display for Party {
 /// A collaboration space, as all its participants agreed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Space {
+    /// The file it was read from, if any.
+    file: Option<PathBuf>,
     folder: PathBuf,
     parts: Parts,
     /// Present names, for looking up who sent a message.
@@ -191,8 +193,18 @@ impl Space {
         let mut bytes = Vec::new();
         durable::read_capped(&mut file, path, "space file", syntax::MAX_BYTES, &mut bytes)?;
         let text = String::from_utf8(bytes).map_err(|_| Error::NotText { path: path.to_owned() })?;
-        let space = Self::parse_file(&text, path)?;
+        let mut space = Self::parse_file(&text, path)?;
+        space.file = Some(path.to_owned());
         Ok(space.in_folder(durable::folder_of(path)))
+    }
+
+    /// Reads the file again that this space was read from; `None` where it was read from none.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub fn reread(&self) -> Result<Option<Self>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        Ok(Some(Self::read(file)?.in_folder(self.folder.clone())))
     }
 
     /// Parses the text of a space file; relative paths in it are taken from the current folder
