@@ -41,7 +41,7 @@ use datafusion::{
 use futures::StreamExt;
 
 use crate::{
-    dataset::protected::{ProtectedFile, token_column},
+    dataset::protected::{ProtectedFile, token_column, tokens_of},
     error::{Error, Result},
     fused_file::{self, FusedSummary, FusedWriter, KEY_COLUMN},
     runtime::{Limits, Progress, Runtime},
@@ -232,12 +232,6 @@ impl Tokens {
     fn take_failure(&self) -> Option<Failure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
-
-fn tokens_of(array: &FixedSizeBinaryArray) -> impl Iterator<Item = Token> {
-    let start = array.offset() * Token::BYTES;
-    let bytes = &array.value_data()[start..][..array.len() * Token::BYTES];
-    bytes.as_chunks().0.iter().map(|token| Token::from_bytes(*token))
 }
 
 /// One of the streams that DataFusion sorts.

@@ -21,6 +21,7 @@ pub mod matching;
 mod pipeline;
 pub mod report;
 pub mod report_html;
+pub mod retokenise;
 pub mod runtime;
 mod sealed;
 mod spill;

@@ -20,10 +20,11 @@ use std::{
 };
 
 use arrow::{
+    array::{Array, FixedSizeBinaryArray},
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
-use datafuse_core::{dataset::DatasetEnvelope, id::KindName};
+use datafuse_core::{dataset::DatasetEnvelope, id::KindName, token::Token};
 use parquet::{
     arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions},
     basic::{Compression, ZstdLevel},
@@ -328,6 +329,11 @@ impl ProtectedFile {
         self.read(kind, batch_rows)
     }
 
+    /// Reads all columns, in batches.
+    pub(crate) fn all(&self, batch_rows: usize) -> Result<Batches> {
+        self.file.batches(|_| true, batch_rows)
+    }
+
     /// How many bytes a row takes, on average.
     pub(crate) fn row_bytes(&self) -> u64 {
         self.file.row_bytes()
@@ -341,6 +347,13 @@ impl ProtectedFile {
         let wanted = token_column(kind);
         self.file.batches(|column| !column.starts_with(TOKEN_PREFIX) || column == wanted, batch_rows)
     }
+}
+
+/// The tokens of a column, in order, those of null rows included, whatever their bytes.
+pub(crate) fn tokens_of(array: &FixedSizeBinaryArray) -> impl Iterator<Item = Token> {
+    let start = array.offset() * Token::BYTES;
+    let bytes = &array.value_data()[start..][..array.len() * Token::BYTES];
+    bytes.as_chunks().0.iter().map(|token| Token::from_bytes(*token))
 }
 
 /// Checks the columns of a dataset and gives its kinds.

@@ -441,3 +441,81 @@ fn may_be_called_inside_of_an_async_runtime() {
     let (summary, _) = runtime.block_on(async { world.fuse("fused", &limits()) }).unwrap();
     assert_eq!(summary.rows, 5);
 }
+
+#[test]
+fn turned_tokens_fuse_to_the_same_keys_under_the_turned_re_key() {
+    use datafuse_core::rotation::{Retokenizer, Rotation};
+
+    let world = World::new();
+    let emails = addresses(5_000);
+    let phones: Vec<_> = (0..5_000).map(|row| (row % 7 == 0).then(|| format!("+3247012{row:04}"))).collect();
+    let segments: Vec<_> = (0..5_000).map(|row| Some(format!("segment {row}"))).collect();
+    let batch = source_batch(1, &[("email", emails), ("phone", phones), ("segment", segments)]);
+    world.protect(vec![batch], &["segment"], None).unwrap();
+
+    let mut keys = PartyKeys::generate(&mut ChaCha20Rng::seed_from_u64(1));
+    let root = Root::from_bytes([1; 32]);
+    let key = |keys: &PartyKeys, epoch| keys.token().token_key(&root, epoch).unwrap();
+    let from = key(&keys, Epoch(1));
+    keys.rotate(&mut ChaCha20Rng::seed_from_u64(2));
+    let to = key(&keys, Epoch(2));
+    let file = world.open();
+    let turned_path = world.path("turned");
+    let turn = |retokenizer: &Retokenizer| {
+        let kinds: Vec<_> = file.kinds().to_vec();
+        let writer = ProtectedWriter::create(&turned_path, &file.kept(), &kinds, &FILE_KEY, vec![1]).unwrap();
+        crate::retokenise::retokenise(&file, retokenizer, writer, 2, &|_| {}).unwrap()
+    };
+    assert_eq!(turn(&Retokenizer::new(&from, &to)).rows, file.rows());
+    let turned = ProtectedFile::open(&turned_path, &FILE_KEY, &Caps::default()).unwrap();
+    assert_eq!(turned.counts(), file.counts());
+
+    let mut two = [0; 32];
+    two[0] = 2;
+    let (rekey, w) = (ReKey::from_bytes(&two).unwrap(), MatchSecret::from_bytes([5; 32]));
+    let rotated = rekey.rotate(&Rotation::new(&from, &to));
+    let fuse = |file: &ProtectedFile, rekey: &ReKey, name: &str| {
+        let path = world.path(name);
+        let out = FusedOutput { path: &path, store_key: &STORE_KEY, label: name };
+        let summary =
+            fuse_and_tell(file, &kind("email"), &FuseKeys { rekey, match_secret: &w }, &out, &limits(), &|_| {})
+                .unwrap()
+                .0;
+        let batches = FusedFile::open(&path, &STORE_KEY, name).unwrap().batches(8192).unwrap();
+        (summary.fused_set, batches.map(std::result::Result::unwrap).collect::<Vec<_>>())
+    };
+    let (before, after) = (fuse(&file, &rekey, "before"), fuse(&turned, &rotated, "after"));
+    assert_eq!(before, after, "the same keys, rows and kept values");
+    assert_ne!(fuse(&turned, &rekey, "mixed").0, before.0);
+}
+
+#[test]
+fn a_bad_token_is_named_by_its_row_when_tokens_are_turned() {
+    let world = World::new();
+    let batch = source_batch(1, &[("email", addresses(50)), ("phone", vec![None; 50])]);
+    world.protect(vec![batch], &[], None).unwrap();
+    let file = world.open();
+    let batch = file.all(100).unwrap().next().unwrap().unwrap();
+    let tokens = batch.column(1).as_fixed_size_binary();
+    let mut bytes = tokens.value_data().to_vec();
+    bytes[3 * 32..4 * 32].fill(0xff);
+    let bad = FixedSizeBinaryArray::try_new(32, Buffer::from_vec(bytes), tokens.nulls().cloned()).unwrap();
+    let mut columns = batch.columns().to_vec();
+    columns[1] = Arc::new(bad);
+    let row = batch.column(0).as_primitive::<UInt64Type>().value(3);
+    let path = world.path("bad");
+    let kinds = file.kinds().to_vec();
+    let mut writer = ProtectedWriter::create(&path, &file.kept(), &kinds, &FILE_KEY, vec![1]).unwrap();
+    writer.write(&RecordBatch::try_new(batch.schema(), columns).unwrap()).unwrap();
+    writer.finish(file.counts()).unwrap();
+
+    let bad = ProtectedFile::open(&path, &FILE_KEY, &Caps::default()).unwrap();
+    let keys = PartyKeys::generate(&mut ChaCha20Rng::seed_from_u64(1));
+    let key = |epoch| keys.token().token_key(&Root::from_bytes([1; 32]), epoch).unwrap();
+    let retokenizer = datafuse_core::rotation::Retokenizer::new(&key(Epoch(1)), &key(Epoch(2)));
+    let out = world.path("out");
+    let writer = ProtectedWriter::create(&out, &bad.kept(), &kinds, &FILE_KEY, vec![1]).unwrap();
+    let error = crate::retokenise::retokenise(&bad, &retokenizer, writer, 2, &|_| {}).unwrap_err();
+    assert!(matches!(error, Error::BadToken { row: found, .. } if found == row), "{error}");
+    assert!(!out.exists());
+}
