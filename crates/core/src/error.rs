@@ -180,9 +180,15 @@ impl Error {
                 "all parties need the very same space.yaml (id, nonce, workload, stewards, identifiers)".into()
             }
             Self::Mismatch { field: "epoch", .. } => {
-                "enrol in the open epoch (datafuse enrol), then protect the dataset again".into()
+                "enrol in the open epoch (datafuse enrol), then bring the dataset over (datafuse protect --rekey FILE) or protect \
+                 it again"
+                    .into()
             }
-            Self::Mismatch { field: "key id", .. } => "protect the dataset again with the key that is enrolled".into(),
+            Self::Mismatch { field: "key id", .. } => {
+                "run datafuse enrol with the key file in use, then bring the dataset over (datafuse protect --rekey FILE) or \
+                 protect it again"
+                    .into()
+            }
             Self::Mismatch { .. } => "check that the file lies where space.yaml says and belongs to that party".into(),
             Self::StaleVersion { .. } => "protect the dataset again: each run of protect makes a newer version".into(),
             Self::InvalidToken { .. } => {

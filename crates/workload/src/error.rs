@@ -176,6 +176,32 @@ pub enum Error {
         /// The open epoch.
         epoch: Epoch,
     },
+    /// The state knows of no epoch, but the workload announced one before.
+    #[error("epoch {epoch} was announced before, and this state knows nothing of it")]
+    EpochAnnounced {
+        /// The announced epoch.
+        epoch: Epoch,
+    },
+    /// The state is older than what the workload announced.
+    #[error(
+        "this state is of epoch {epoch} and older than the announcement in the mailbox, which is of epoch {announced}"
+    )]
+    StateBehind {
+        /// The state's epoch.
+        epoch: Epoch,
+        /// The announced epoch.
+        announced: Epoch,
+    },
+    /// The agreement cannot be read again.
+    #[error("the agreement cannot be read any more")]
+    SpaceUnreadable {
+        /// Why.
+        #[source]
+        source: Box<datafuse_space::Error>,
+    },
+    /// The agreement's file holds another space now.
+    #[error("the agreement's file holds another space than when the workload started")]
+    SpaceReplaced,
     /// A steward's share is not the same for all holders of an epoch.
     #[error("steward {steward} sent another share for this holder than for others")]
     StewardChangedShare {
@@ -324,7 +350,9 @@ impl Error {
         match self {
             Self::QueueUnreachable { .. } | Self::DatasetChanged { .. } | Self::NoRandomness => true,
             // What is missing may still come: an epoch, an enrolment, a file.
-            Self::NoEpoch | Self::NotEnrolled { .. } | Self::DatasetMissing { .. } => true,
+            Self::NoEpoch | Self::NotEnrolled { .. } | Self::DatasetMissing { .. } | Self::SpaceUnreadable { .. } => {
+                true
+            }
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
@@ -379,6 +407,10 @@ impl Error {
             Self::NoRandomness => "no-randomness",
             Self::NoEpoch => "no-epoch",
             Self::EpochOpen { .. } => "epoch-open",
+            Self::EpochAnnounced { .. } => "epoch-announced",
+            Self::StateBehind { .. } => "state-behind",
+            Self::SpaceUnreadable { .. } => "space-unreadable",
+            Self::SpaceReplaced => "space-replaced",
             Self::StewardChangedShare { .. } => "steward-changed-share",
             Self::KeyChanged { .. } => "key-changed",
             Self::NotEnrolled { .. } => "not-enrolled",
@@ -458,7 +490,24 @@ impl Error {
             Self::StateSealed => "--key with the key file that this state was made with".to_owned(),
             Self::StateNewer { .. } => "the version of datafuse that made it, or a later one".to_owned(),
             Self::NoEpoch => "datafuse run INITIALIZE --space space.yaml --key workload.key".to_owned(),
-            Self::EpochOpen { .. } => "go on with it: holders enrol (datafuse enrol) and protect (datafuse protect)".to_owned(),
+            Self::EpochOpen { .. } => {
+                "go on with it: holders enrol (datafuse enrol) and protect (datafuse protect); only to have everybody enrol \
+                 anew: datafuse run INITIALIZE --new-epoch"
+                    .to_owned()
+            }
+            Self::EpochAnnounced { .. } => {
+                "--state with the folder of that epoch; where it is lost: datafuse run INITIALIZE --new-epoch, and everybody \
+                 enrols anew"
+                    .to_owned()
+            }
+            Self::StateBehind { .. } => {
+                "go on with the newest state; where it is lost: datafuse run INITIALIZE --new-epoch, and everybody enrols anew"
+                    .to_owned()
+            }
+            Self::SpaceUnreadable { source } => {
+                source.remedy().unwrap_or_else(|| "mend the space file; the event is tried again".to_owned())
+            }
+            Self::SpaceReplaced => "restore the space file, or start the workload anew for the other space".to_owned(),
             Self::StewardChangedShare { .. } | Self::KeyChanged { .. } => {
                 "have it use the key file with which it enrolled first".to_owned()
             }

@@ -46,6 +46,12 @@ pub struct Collected {
     pub status: Status,
     /// The holders that were enrolled by it.
     pub newly_enrolled: Vec<ParticipantId>,
+    /// The holders whose token key changed.
+    pub rotated: Vec<ParticipantId>,
+    /// The participants that have a new name.
+    pub renamed: Vec<ParticipantId>,
+    /// Fingerprints of those that are participants no more; what they brought is deleted.
+    pub revoked: Vec<String>,
     /// How many messages were refused.
     pub refused: usize,
 }

@@ -6,6 +6,9 @@
 //! stolen database opens nothing, and no row can be moved to another place. Rows that are erased are overwritten
 //! (`secure_delete`), and the write-ahead log is emptied after them. Writes that belong together are one transaction, in WAL mode with full synchronisation.
 
+mod membership;
+mod reseal;
+
 use std::{collections::BTreeMap, path::Path};
 
 use chacha20poly1305::{
@@ -26,10 +29,12 @@ use datafuse_core::{
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use zeroize::Zeroizing;
 
+pub use membership::Due;
+
 use crate::error::{Error, Result};
 
 /// The schema, one script a version; `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("state/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("state/0001_initial.sql"), include_str!("state/0002_rotation.sql")];
 
 const NONCE_BYTES: usize = 12;
 
@@ -37,6 +42,7 @@ const DATASET_KEY: &str = "dataset-key";
 const MESSAGE_KEY: &str = "message-key";
 const MATCH_SECRET: &str = "match-secret";
 const STORE_KEY: &str = "store-key";
+const SPACE_PLACE: &str = "space";
 
 /// The open database.
 pub struct State {
@@ -65,6 +71,16 @@ pub struct OpenEpoch {
     pub serial: u64,
     /// The event that opened it.
     pub opened_by: EventId,
+}
+
+/// An answer that waits for blinds.
+pub struct KeptAnswer {
+    /// The token key it was made with.
+    pub key_id: KeyId,
+    /// The token keys that this one replaces.
+    pub replaces: Vec<KeyId>,
+    /// The answer.
+    pub answer: Answer,
 }
 
 /// A dataset that was accepted and fused.
@@ -100,12 +116,13 @@ pub struct FusedKind {
 }
 
 impl State {
-    /// Opens the database of a space, making it where it is not there, and brings its schema up to date.
+    /// Opens the database of a space, making it where it is not there, and brings its schema up to date. What is sealed with one
+    /// of the `former` keys is sealed anew with the present one.
     ///
     /// # Errors
     /// [`Error::State`]; [`Error::StateOfAnotherSpace`]; [`Error::StateSealed`] where the key does not open it;
     /// [`Error::StateNewer`] where a newer program made it.
-    pub fn open(path: &Path, root: &Root, key: StateKey) -> Result<Self> {
+    pub fn open(path: &Path, root: &Root, key: StateKey, former: &[StateKey]) -> Result<Self> {
         let db = Connection::open(path)?;
         db.busy_timeout(std::time::Duration::from_secs(30))?;
         db.pragma_update(None, "journal_mode", "WAL")?;
@@ -114,7 +131,7 @@ impl State {
         db.pragma_update(None, "secure_delete", "ON")?;
         let mut state = Self { db, key };
         state.migrate()?;
-        state.bind(root)?;
+        state.bind(root, former)?;
         Ok(state)
     }
 
@@ -137,18 +154,17 @@ impl State {
     }
 
     /// Binds a new database to the space and key, and refuses one that is bound to others.
-    fn bind(&mut self, root: &Root) -> Result<()> {
-        let sealed = self.seal("space", root.as_bytes())?;
+    fn bind(&mut self, root: &Root, former: &[StateKey]) -> Result<()> {
+        let sealed = self.seal(SPACE_PLACE, root.as_bytes())?;
         self.db.execute(
             "INSERT INTO space (id, root, check_value) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING",
             params![root.as_bytes(), sealed],
         )?;
-        let (found, check): (Vec<u8>, Vec<u8>) =
-            self.db.query_row("SELECT root, check_value FROM space", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let found: Vec<u8> = self.db.query_row("SELECT root FROM space", [], |row| row.get(0))?;
         if found != root.as_bytes() {
             return Err(Error::StateOfAnotherSpace);
         }
-        self.unseal("space", &check).map(drop)
+        self.reseal(former)
     }
 
     fn immediate(&mut self) -> Result<Transaction<'_>> {
@@ -171,12 +187,23 @@ impl State {
             .transpose()
     }
 
-    /// Opens the first epoch with its secrets.
+    /// Opens the epoch after the open one and after `announced`, the newest that was ever announced where the caller knows of
+    /// it. Everything that a former epoch left in the database is erased in the same transaction.
     ///
     /// # Errors
-    /// [`Error::EpochOpen`] where one is open; [`Error::State`].
-    pub fn begin_epoch(&mut self, secrets: &EpochSecrets, opened_by: &EventId) -> Result<OpenEpoch> {
-        let opened = OpenEpoch { epoch: Epoch(1), serial: 1, opened_by: opened_by.clone() };
+    /// [`Error::State`].
+    pub fn begin_epoch(
+        &mut self,
+        secrets: &EpochSecrets,
+        opened_by: &EventId,
+        announced: Option<(Epoch, u64)>,
+    ) -> Result<OpenEpoch> {
+        let former = self.open_epoch()?.map(|open| (open.epoch, open.serial));
+        let (epoch, serial) = former
+            .into_iter()
+            .chain(announced)
+            .fold((0, 0), |(epoch, serial), (other, number)| (epoch.max(other.0), serial.max(number)));
+        let opened = OpenEpoch { epoch: Epoch(epoch + 1), serial: serial + 1, opened_by: opened_by.clone() };
         let seal = |name: &str, secret: &[u8]| self.seal(&secret_place(opened.epoch, name), secret);
         let sealed = [
             (DATASET_KEY, seal(DATASET_KEY, secrets.dataset_key.as_bytes())?),
@@ -185,13 +212,11 @@ impl State {
             (STORE_KEY, seal(STORE_KEY, secrets.store_key.as_slice())?),
         ];
         let transaction = self.immediate()?;
-        let inserted = transaction.execute(
-            "INSERT INTO epoch (epoch, serial, opened_by) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM epoch)",
-            params![opened.epoch.0, opened.serial, opened_by.as_str()],
+        transaction.execute("DELETE FROM epoch", [])?;
+        transaction.execute(
+            "INSERT INTO epoch (epoch, serial, opened_by, vacuum) VALUES (?1, ?2, ?3, ?4)",
+            params![opened.epoch.0, opened.serial, opened_by.as_str(), former.is_some()],
         )?;
-        if inserted == 0 {
-            return Err(Error::EpochOpen { epoch: opened.epoch });
-        }
         for (name, bytes) in sealed {
             transaction.execute(
                 "INSERT INTO secret (epoch, name, sealed) VALUES (?1, ?2, ?3)",
@@ -199,6 +224,7 @@ impl State {
             )?;
         }
         transaction.commit()?;
+        self.empty_log()?;
         Ok(opened)
     }
 
@@ -294,30 +320,36 @@ impl State {
     ///
     /// # Errors
     /// [`Error::State`].
-    pub fn keep_answer(&mut self, epoch: Epoch, holder: &PublicName, key_id: KeyId, answer: &Answer) -> Result<()> {
-        let sealed = self.seal(&answer_place(epoch, holder), &answer.encode())?;
+    pub fn keep_answer(&mut self, epoch: Epoch, holder: &PublicName, kept: &KeptAnswer) -> Result<()> {
+        let sealed = self.seal(&answer_place(epoch, holder), &kept.answer.encode())?;
+        let replaces: Vec<u8> = kept.replaces.iter().flat_map(KeyId::as_bytes).copied().collect();
         self.db.execute(
-            "INSERT OR REPLACE INTO answer (epoch, holder, key_id, sealed) VALUES (?1, ?2, ?3, ?4)",
-            params![epoch.0, holder.to_bytes(), key_id.as_bytes(), sealed],
+            "INSERT OR REPLACE INTO answer (epoch, holder, key_id, replaces, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![epoch.0, holder.to_bytes(), kept.key_id.as_bytes(), replaces, sealed],
         )?;
         Ok(())
     }
 
-    /// The answer kept for a holder, with its token key.
+    /// The answer kept for a holder.
     ///
     /// # Errors
     /// [`Error::State`], [`Error::StateSealed`].
-    pub fn answer(&self, epoch: Epoch, holder: &PublicName) -> Result<Option<(KeyId, Answer)>> {
+    pub fn answer(&self, epoch: Epoch, holder: &PublicName) -> Result<Option<KeptAnswer>> {
         self.db
             .query_row(
-                "SELECT key_id, sealed FROM answer WHERE epoch = ?1 AND holder = ?2",
+                "SELECT key_id, replaces, sealed FROM answer WHERE epoch = ?1 AND holder = ?2",
                 params![epoch.0, holder.to_bytes()],
-                |row| Ok((row.get::<_, [u8; KeyId::BYTES]>(0)?, row.get::<_, Vec<u8>>(1)?)),
+                |row| Ok((row.get::<_, [u8; KeyId::BYTES]>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?)),
             )
             .optional()?
-            .map(|(key_id, sealed)| {
+            .map(|(key_id, replaces, sealed)| {
                 let bytes = self.unseal(&answer_place(epoch, holder), &sealed)?;
-                Ok((KeyId::from_bytes(key_id), Answer::decode(&bytes)?))
+                let (replaces, _) = replaces.as_chunks::<{ KeyId::BYTES }>();
+                Ok(KeptAnswer {
+                    key_id: KeyId::from_bytes(key_id),
+                    replaces: replaces.iter().map(|id| KeyId::from_bytes(*id)).collect(),
+                    answer: Answer::decode(&bytes)?,
+                })
             })
             .transpose()
     }
@@ -540,26 +572,33 @@ impl State {
     // ---- sealing ------------------------------------------------------------------------------------------------------
 
     fn seal(&self, place: &str, plaintext: &[u8]) -> Result<Vec<u8>> {
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|_| Error::NoRandomness)?;
-        let ciphertext = self
-            .cipher()
-            .encrypt(&nonce.into(), Payload { msg: plaintext, aad: place.as_bytes() })
-            .map_err(|_| Error::StateSealed)?;
-        Ok([nonce.as_slice(), &ciphertext].concat())
+        seal_with(&self.key, place, plaintext)
     }
 
     fn unseal(&self, place: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(Error::StateSealed)?;
-        self.cipher()
-            .decrypt(nonce.into(), Payload { msg: ciphertext, aad: place.as_bytes() })
-            .map(Zeroizing::new)
-            .map_err(|_| Error::StateSealed)
+        open_sealed(&self.key, place, sealed)
     }
+}
 
-    fn cipher(&self) -> ChaCha20Poly1305 {
-        ChaCha20Poly1305::new(self.key.as_bytes().into())
-    }
+fn seal_with(key: &StateKey, place: &str, plaintext: &[u8]) -> Result<Vec<u8>> {
+    let mut nonce = [0; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(|_| Error::NoRandomness)?;
+    let ciphertext = cipher(key)
+        .encrypt(&nonce.into(), Payload { msg: plaintext, aad: place.as_bytes() })
+        .map_err(|_| Error::StateSealed)?;
+    Ok([nonce.as_slice(), &ciphertext].concat())
+}
+
+fn open_sealed(key: &StateKey, place: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(Error::StateSealed)?;
+    cipher(key)
+        .decrypt(nonce.into(), Payload { msg: ciphertext, aad: place.as_bytes() })
+        .map(Zeroizing::new)
+        .map_err(|_| Error::StateSealed)
+}
+
+fn cipher(key: &StateKey) -> ChaCha20Poly1305 {
+    ChaCha20Poly1305::new(key.as_bytes().into())
 }
 
 fn erase_parts(transaction: &Transaction<'_>, epoch: Epoch, holder: &PublicName) -> Result<()> {

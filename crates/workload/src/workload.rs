@@ -47,10 +47,7 @@ impl Workload {
     /// # Errors
     /// [`Error::NotTheWorkload`]; [`Error::Space`] for the mailbox; [`Error::Folder`]; those of [`State::open`].
     pub fn open(space: Space, keys: PartyKeys, options: Options) -> Result<Self> {
-        let name = keys.identity().public_name();
-        if name != *space.workload() {
-            return Err(Error::NotTheWorkload { found: name.fingerprint(), expected: space.workload().fingerprint() });
-        }
+        refuse_other_workload(&space, &keys)?;
         let mut layout = Layout::new(&space);
         if let Some(outputs) = &options.outputs {
             layout.outputs.clone_from(outputs);
@@ -61,7 +58,8 @@ impl Workload {
         create_private_folder(&layout.state)?;
         create_private_folder(&layout.fused())?;
         let root = space.root();
-        let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root))?;
+        let former: Vec<_> = keys.former_tokens().iter().map(|secret| secret.state_key(&root)).collect();
+        let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root), &former)?;
         let mailbox = mailbox::open(&layout.mailbox)?;
         Ok(Self { space, root, layout, keys, state, mailbox, options })
     }
@@ -70,6 +68,23 @@ impl Workload {
     #[must_use]
     pub fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// Reads the agreement again, as participants come and go while the workload runs. The places stay those of the start.
+    ///
+    /// # Errors
+    /// [`Error::SpaceUnreadable`]; [`Error::SpaceReplaced`] where it has another root; [`Error::NotTheWorkload`].
+    pub(crate) fn reread_space(&mut self) -> Result<()> {
+        let Some(space) = self.space.reread().map_err(|source| Error::SpaceUnreadable { source: Box::new(source) })?
+        else {
+            return Ok(());
+        };
+        if space.root() != self.root {
+            return Err(Error::SpaceReplaced);
+        }
+        refuse_other_workload(&space, &self.keys)?;
+        self.space = space;
+        Ok(())
     }
 
     /// The places.
@@ -122,6 +137,14 @@ impl Workload {
         file.lock().map_err(error)?;
         Ok(StateLock { _file: file })
     }
+}
+
+fn refuse_other_workload(space: &Space, keys: &PartyKeys) -> Result<()> {
+    let name = keys.identity().public_name();
+    if name == *space.workload() {
+        return Ok(());
+    }
+    Err(Error::NotTheWorkload { found: name.fingerprint(), expected: space.workload().fingerprint() })
 }
 
 /// Keeps other processes from working on the same state; the operating system frees it when a process dies.

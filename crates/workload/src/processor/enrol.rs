@@ -2,7 +2,8 @@
 //!
 //! What is for this workload, space and epoch is opened, taken into the state and removed; what is damaged or does not belong
 //! here is refused, noted in the published status and removed, so that its sender sees it and sends it again. Messages between
-//! others stay, until their receiver is enrolled and needs them no more.
+//! others stay, until their receiver is enrolled and needs them no more. After a rotation, a new name or a revocation the
+//! workload announces a fresh message key.
 
 use std::collections::BTreeSet;
 
@@ -10,34 +11,42 @@ use datafuse_core::{
     announcement::Announcement,
     enrolment::{Answer, AwaitingParts, BlindForWorkload, WorkloadStep},
     id::ParticipantId,
+    keys::KeyId,
     message::{Message, Round},
     name::PublicName,
+    rotation::Rotation,
+    seal::ReceiveKey,
     status::{HolderStatus, Refusal, Status},
 };
 use datafuse_space::mailbox::{self, MessageName};
+use rand_core::UnwrapErr;
 
+use super::roster;
 use crate::{
     error::{Error, Result},
     outcome::Collected,
-    state::{EpochSecrets, OpenEpoch},
+    state::{EpochSecrets, KeptAnswer, OpenEpoch},
     workload::Workload,
 };
 
 /// Collects the mailbox, completes what can be completed, and publishes announcement and status.
 pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
     let open = workload.open_epoch()?;
+    refuse_if_behind(workload, &open)?;
+    let roster = roster::reconcile(workload, &open)?;
     let secrets = workload.state().secrets(open.epoch)?;
-    let (mut refused, mut touched) = (0, BTreeSet::new());
+    let (mut refused, mut changes) = (0, Vec::new());
     for name in workload.mailbox().list()? {
         if !mailbox::is_message(&name) {
             continue;
         }
         match take_in(workload, &open, &secrets, &name)? {
-            Taken::Kept(holder) => {
-                touched.insert(holder);
-            }
+            Taken::Kept | Taken::NotNeeded => {}
             Taken::Left => continue,
-            Taken::NotNeeded => {}
+            Taken::Change(change) => {
+                changes.push((name, change));
+                continue;
+            }
             Taken::Refused(refusal) => {
                 tracing::warn!(message = %name, reason = %refusal.reason, "refused an enrolment message");
                 workload.state_mut().note_refusal(open.epoch, &refusal)?;
@@ -46,7 +55,7 @@ pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
         }
         workload.mailbox().remove(&name)?;
     }
-    // Parts that were kept before a crash may be complete already, so every holder is looked at, not only those touched.
+    // Parts that were kept before a crash may be complete already, so every holder is looked at.
     let mut newly_enrolled = Vec::new();
     for (id, name) in holders(workload) {
         match advance(workload, &open, &name) {
@@ -62,19 +71,31 @@ pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
             Err(other) => return Err(other),
         }
     }
-    announce(workload, &open, &secrets)?;
+    let rotated = rotate(workload, &open, changes)?;
+    settle(workload, &open)?;
+    announce(workload)?;
     let status = publish_status(workload, &open)?;
-    Ok(Collected { status, newly_enrolled, refused })
+    Ok(Collected { status, newly_enrolled, rotated, renamed: roster.renamed, revoked: roster.revoked, refused })
 }
 
 enum Taken {
     /// It went into the state.
-    Kept(PublicName),
+    Kept,
+    /// It is a change of a token key, for when everything else has been taken in.
+    Change(Change),
     /// It says what is known, or its receiver needs it no more.
     NotNeeded,
     /// It is not for this workload.
     Left,
     Refused(Refusal),
+}
+
+/// A holder's change from one token key to the next.
+struct Change {
+    holder: PublicName,
+    from: KeyId,
+    to: KeyId,
+    rotation: Rotation,
 }
 
 fn take_in(workload: &mut Workload, open: &OpenEpoch, secrets: &EpochSecrets, name: &MessageName) -> Result<Taken> {
@@ -92,7 +113,9 @@ fn take_in(workload: &mut Workload, open: &OpenEpoch, secrets: &EpochSecrets, na
     }
     let space = workload.space();
     if header.receiver != *space.workload() {
-        let spent = header.epoch < open.epoch || workload.state().enrolled(open.epoch, &header.receiver)?.is_some();
+        let spent = header.epoch < open.epoch
+            || space.workload_former().contains(&header.receiver)
+            || workload.state().enrolled(open.epoch, &header.receiver)?.is_some();
         return Ok(if spent { Taken::NotNeeded } else { Taken::Left });
     }
     // The sender may have joined with a newer copy of the space file than the workload has: leave it until then.
@@ -115,6 +138,7 @@ fn take_in(workload: &mut Workload, open: &OpenEpoch, secrets: &EpochSecrets, na
     let taken = match header.round {
         Round::BlindToWorkload => keep_blind(workload, open, &message, &payload),
         Round::AnswerToWorkload => keep_answer(workload, open, &message, &payload),
+        Round::RotationToWorkload => read_change(&message, &payload),
         Round::ShareToHolder => return Ok(refused(Some(&sender), &"a share is for a holder, not for the workload")),
     };
     match taken {
@@ -142,29 +166,104 @@ fn keep_blind(workload: &mut Workload, open: &OpenEpoch, message: &Message, payl
     }
     let blind = BlindForWorkload::decode(payload)?;
     workload.state_mut().keep_blind(open.epoch, &holder, steward, &blind)?;
-    Ok(Taken::Kept(holder))
+    Ok(Taken::Kept)
 }
 
 fn keep_answer(workload: &mut Workload, open: &OpenEpoch, message: &Message, payload: &[u8]) -> Result<Taken> {
     let header = message.header();
     let holder = header.sender.clone();
-    let [key_id] = header.key_ids.as_slice() else {
+    let Some((&key_id, replaces)) = header.key_ids.split_first() else {
         return Err(datafuse_core::Error::Malformed { what: "holder's answer" }.into());
     };
     match workload.state().enrolled(open.epoch, &holder)? {
-        Some(enrolled) if enrolled == *key_id => return Ok(Taken::NotNeeded),
+        Some(enrolled) if enrolled == key_id || workload.state().is_retired(open.epoch, &holder, key_id)? => {
+            return Ok(Taken::NotNeeded);
+        }
+        // Enrolled meanwhile with a key that this one replaces: what it owes now is a rotation, as the status tells it.
+        Some(enrolled) if replaces.contains(&enrolled) => return Ok(Taken::NotNeeded),
         Some(_) => return Err(Error::KeyChanged { holder: holder.fingerprint() }),
         None => {}
     }
-    let answer = Answer::decode(payload)?;
-    workload.state_mut().keep_answer(open.epoch, &holder, *key_id, &answer)?;
-    Ok(Taken::Kept(holder))
+    if let Some(kept) = workload.state().answer(open.epoch, &holder)? {
+        // Answers come in any order: which key replaces which, they say themselves.
+        match (kept.key_id == key_id, kept.replaces.contains(&key_id), replaces.contains(&kept.key_id)) {
+            (true, ..) | (_, true, _) => return Ok(Taken::NotNeeded),
+            (.., true) => {}
+            _ => return Err(Error::KeyChanged { holder: holder.fingerprint() }),
+        }
+    }
+    let kept = KeptAnswer { key_id, replaces: replaces.to_vec(), answer: Answer::decode(payload)? };
+    workload.state_mut().keep_answer(open.epoch, &holder, &kept)?;
+    Ok(Taken::Kept)
+}
+
+fn read_change(message: &Message, payload: &[u8]) -> Result<Taken> {
+    let header = message.header();
+    match header.key_ids.as_slice() {
+        &[from, to] if from != to => {
+            let rotation = Rotation::decode(payload)?;
+            Ok(Taken::Change(Change { holder: header.sender.clone(), from, to, rotation }))
+        }
+        _ => Err(datafuse_core::Error::Malformed { what: "rotation" }.into()),
+    }
+}
+
+/// Applies changes of token keys, each once, in the order in which they follow each other. Gives who has a new key.
+fn rotate(
+    workload: &mut Workload,
+    open: &OpenEpoch,
+    mut changes: Vec<(MessageName, Change)>,
+) -> Result<Vec<ParticipantId>> {
+    let mut rotated = BTreeSet::new();
+    loop {
+        let before = changes.len();
+        let mut waiting = Vec::new();
+        for (name, change) in changes {
+            let Change { holder, from, to, rotation } = &change;
+            let state = workload.state();
+            match state.rekey(open.epoch, holder)? {
+                Some((key_id, rekey)) if key_id == *from && !state.is_retired(open.epoch, holder, *to)? => {
+                    workload.state_mut().rotate(open.epoch, holder, *from, *to, &rekey.rotate(rotation))?;
+                    if let Some((id, _)) = workload.space().participant_by_name(holder) {
+                        rotated.insert(id.clone());
+                    }
+                }
+                // One that leads to the present key, or from or to a key that was replaced, has been overtaken.
+                Some((key_id, _))
+                    if key_id == *to
+                        || state.is_retired(open.epoch, holder, *from)?
+                        || state.is_retired(open.epoch, holder, *to)? => {}
+                _ => {
+                    waiting.push((name, change));
+                    continue;
+                }
+            }
+            workload.mailbox().remove(&name)?;
+        }
+        changes = waiting;
+        if changes.is_empty() || changes.len() == before {
+            return Ok(rotated.into_iter().collect());
+        }
+    }
+}
+
+/// Does what a change left due: a fresh message key, and a database without the erased pages.
+fn settle(workload: &mut Workload, open: &OpenEpoch) -> Result<()> {
+    let due = workload.state().due(open.epoch)?;
+    if due.message_key {
+        let key = ReceiveKey::generate(&mut UnwrapErr(getrandom::SysRng));
+        workload.state_mut().renew_message_key(open.epoch, &key)?;
+    }
+    if due.vacuum {
+        workload.state_mut().vacuum(open.epoch)?;
+    }
+    Ok(())
 }
 
 /// Enrols a holder where all its parts are there. Gives whether it did.
 fn advance(workload: &mut Workload, open: &OpenEpoch, holder: &PublicName) -> Result<bool> {
     let state = workload.state();
-    let Some((key_id, answer)) = state.answer(open.epoch, holder)? else { return Ok(false) };
+    let Some(KeptAnswer { key_id, answer, .. }) = state.answer(open.epoch, holder)? else { return Ok(false) };
     let mut parts = AwaitingParts::new(holder.clone(), &workload.space().steward_names());
     for (steward, blind) in state.blinds(open.epoch, holder)? {
         match parts.receive_blind(&steward, blind)? {
@@ -181,8 +280,28 @@ fn advance(workload: &mut Workload, open: &OpenEpoch, holder: &PublicName) -> Re
     }
 }
 
+/// The newest announcement in the mailbox that this workload signed, under its present name or a former one.
+pub(super) fn announced(workload: &Workload) -> Result<Option<Announcement>> {
+    let Some(bytes) = workload.mailbox().read(&mailbox::announcement_name(workload.root()))? else { return Ok(None) };
+    let space = workload.space();
+    let mut names = std::iter::once(space.workload()).chain(space.workload_former());
+    Ok(names.find_map(|name| Announcement::verify(&bytes, workload.root(), name).ok()))
+}
+
+/// A state that is older than what was announced is a former backup: going on with it would undo what followed.
+fn refuse_if_behind(workload: &Workload, open: &OpenEpoch) -> Result<()> {
+    match announced(workload)? {
+        Some(announced) if announced.epoch > open.epoch || announced.serial > open.serial => {
+            Err(Error::StateBehind { epoch: open.epoch, announced: announced.epoch })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Puts the announcement where it is not there, or is not this one.
-fn announce(workload: &Workload, open: &OpenEpoch, secrets: &EpochSecrets) -> Result<()> {
+fn announce(workload: &Workload) -> Result<()> {
+    let open = workload.open_epoch()?;
+    let secrets = workload.state().secrets(open.epoch)?;
     let announcement = Announcement {
         root: *workload.root(),
         epoch: open.epoch,
@@ -205,7 +324,7 @@ fn publish_status(workload: &mut Workload, open: &OpenEpoch) -> Result<Status> {
     for (_, holder) in holders(workload) {
         entries.push(HolderStatus {
             blinds_from: state.blinds(open.epoch, &holder)?.into_iter().map(|(steward, _)| steward).collect(),
-            answered: state.answer(open.epoch, &holder)?.map(|(key_id, _)| key_id),
+            answered: state.answer(open.epoch, &holder)?.map(|kept| kept.key_id),
             enrolled: state.enrolled(open.epoch, &holder)?,
             holder,
         });

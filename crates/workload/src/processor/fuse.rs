@@ -290,8 +290,8 @@ pub(super) fn fused_label(holder: &PublicName, dataset: &DatasetId, version: u64
     format!("{holder}/{dataset}/{version}/{kind}")
 }
 
-/// Removes what a crash left in the fused store.
-fn sweep(workload: &Workload) -> Result<()> {
+/// Removes what nothing refers to from the fused store: what a crash, a revocation or a former epoch left.
+pub(super) fn sweep(workload: &Workload) -> Result<()> {
     let folder = workload.layout().fused();
     let error = |source| Error::Folder { action: "list", path: folder.clone(), source };
     let known: BTreeSet<_> = workload.state().fused_files()?.into_iter().collect();

@@ -43,12 +43,12 @@ impl Fixture {
     }
 
     fn open(&self) -> State {
-        State::open(&self.path(), &root(), self.workload.token().state_key(&root())).unwrap()
+        State::open(&self.path(), &root(), self.workload.token().state_key(&root()), &[]).unwrap()
     }
 
     fn opened(&self) -> State {
         let mut state = self.open();
-        state.begin_epoch(&secrets(), &event()).unwrap();
+        state.begin_epoch(&secrets(), &event(), None).unwrap();
         state
     }
 }
@@ -57,7 +57,7 @@ impl Fixture {
 fn secrets_survive_reopening_and_one_epoch_is_open() {
     let fixture = Fixture::new();
     let before = secrets();
-    fixture.open().begin_epoch(&before, &event()).unwrap();
+    fixture.open().begin_epoch(&before, &event(), None).unwrap();
     let mut state = fixture.open();
     assert_eq!(state.open_epoch().unwrap().unwrap().epoch, EPOCH);
     let after = state.secrets(EPOCH).unwrap();
@@ -71,10 +71,10 @@ fn another_key_or_another_space_does_not_open_it() {
     let fixture = Fixture::new();
     drop(fixture.opened());
     let other_key = keys().token().state_key(&root());
-    assert!(matches!(State::open(&fixture.path(), &root(), other_key), Err(Error::StateSealed)));
+    assert!(matches!(State::open(&fixture.path(), &root(), other_key, &[]), Err(Error::StateSealed)));
     let other_root = Root::from_bytes([2; 32]);
     let key = fixture.workload.token().state_key(&other_root);
-    assert!(matches!(State::open(&fixture.path(), &other_root, key), Err(Error::StateOfAnotherSpace)));
+    assert!(matches!(State::open(&fixture.path(), &other_root, key, &[]), Err(Error::StateOfAnotherSpace)));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_newer_schema_is_refused() {
     state.db.pragma_update(None, "user_version", 99).unwrap();
     drop(state);
     let key = fixture.workload.token().state_key(&root());
-    assert!(matches!(State::open(&fixture.path(), &root(), key), Err(Error::StateNewer { found: 99, .. })));
+    assert!(matches!(State::open(&fixture.path(), &root(), key, &[]), Err(Error::StateNewer { found: 99, .. })));
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! The roster against the state: whoever has a new name is succeeded by it, whoever left the agreement is forgotten.
+//!
+//! In: the agreement's present names, and every name of which the epoch holds something. Out: a state, a fused store and a
+//! mailbox without those that are gone. The others do nothing.
+
+use std::collections::BTreeSet;
+
+use datafuse_core::{id::ParticipantId, message::Message, name::PublicName};
+use datafuse_space::mailbox;
+
+use super::fuse;
+use crate::{error::Result, state::OpenEpoch, workload::Workload};
+
+/// What the roster's changes led to.
+#[derive(Debug, Default)]
+pub(super) struct RosterChanges {
+    /// Participants with a new name, which took over what the former had.
+    pub(super) renamed: Vec<ParticipantId>,
+    /// Fingerprints of those that are participants no more.
+    pub(super) revoked: Vec<String>,
+}
+
+/// Brings the state in line with the agreement.
+pub(super) fn reconcile(workload: &mut Workload, open: &OpenEpoch) -> Result<RosterChanges> {
+    let present: BTreeSet<PublicName> =
+        workload.space().holders().filter_map(|(_, holder)| holder.name.clone()).collect();
+    let gone: Vec<_> = workload.state().members(open.epoch)?.difference(&present).cloned().collect();
+    let mut changes = RosterChanges::default();
+    for name in &gone {
+        match successor(workload, name) {
+            Some((id, successor)) => {
+                tracing::info!(participant = %id, "a participant has a new name: the former one is forgotten");
+                workload.state_mut().succeed(open.epoch, name, &successor)?;
+                changes.renamed.push(id);
+            }
+            None => {
+                tracing::info!(name = name.fingerprint(), "a participant was removed: what it brought is deleted");
+                workload.state_mut().revoke(open.epoch, name)?;
+                changes.revoked.push(name.fingerprint());
+            }
+        }
+    }
+    if !gone.is_empty() {
+        fuse::sweep(workload)?;
+        remove_messages(workload, &gone)?;
+    }
+    Ok(changes)
+}
+
+/// The participant that had a name before, with its present one.
+fn successor(workload: &Workload, former: &PublicName) -> Option<(ParticipantId, PublicName)> {
+    let (id, holder) = workload.space().holders().find(|(_, holder)| holder.former.contains(former))?;
+    Some((id.clone(), holder.name.clone()?))
+}
+
+/// Removes messages from, to and about names that are nobody's any more.
+fn remove_messages(workload: &Workload, gone: &[PublicName]) -> Result<()> {
+    let mailbox = workload.mailbox();
+    for name in mailbox.list()?.iter().filter(|name| mailbox::is_message(name)) {
+        let Some(Ok(message)) = mailbox.read(name)?.map(|bytes| Message::decode(&bytes)) else { continue };
+        let header = message.header();
+        let parties = [Some(&header.sender), Some(&header.receiver), header.subject.as_ref()];
+        if header.root == *workload.root() && parties.into_iter().flatten().any(|party| gone.contains(party)) {
+            mailbox.remove(name)?;
+        }
+    }
+    Ok(())
+}
