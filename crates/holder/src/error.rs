@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use datafuse_core::id::{DatasetId, KindName, ParticipantId};
 
+use crate::party::NameToApprove;
+
 /// The result of a holder's action.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -33,6 +35,25 @@ pub enum Error {
         /// The parties, each with its fingerprint.
         names: Vec<String>,
     },
+    /// A name was approved by hand that is not the space file's.
+    #[error("'{party}' has another name in the space file: {} there, {given} approved", present.as_deref().unwrap_or("none"))]
+    OtherName {
+        /// Whose.
+        party: String,
+        /// Fingerprint of the name given.
+        given: String,
+        /// Fingerprint of the name in the space file.
+        present: Option<String>,
+    },
+    /// The workload has this holder enrolled with a token key that its key file does not know.
+    #[error("'{participant}' is enrolled with a token key that is not in this key file")]
+    OtherKeyEnrolled {
+        /// The participant.
+        participant: ParticipantId,
+    },
+    /// The agreement's file holds another space now.
+    #[error("the agreement's file holds another space than before")]
+    SpaceReplaced,
     /// No epoch is open, so there is no key to seal to.
     #[error("no epoch is open: the mailbox {mailbox} has no announcement of the workload")]
     NoEpoch {
@@ -97,6 +118,26 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A dataset that is to be brought over belongs to another space.
+    #[error("{} is a dataset of another space, or of other identifiers", path.display())]
+    OtherSpace {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A dataset that is to be brought over was made with a token secret that is not in the key file.
+    #[error("{} was made with a token key that is not in this key file any more", path.display())]
+    KeyForgotten {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A dataset that is to be brought over is of the present key and epoch.
+    #[error("{} is of the present token key and of epoch {epoch} already", path.display())]
+    NothingToRekey {
+        /// The file.
+        path: PathBuf,
+        /// The open epoch.
+        epoch: datafuse_core::id::Epoch,
+    },
     /// A folder could not be made.
     #[error("could not create the folder {}", path.display())]
     Folder {
@@ -127,9 +168,19 @@ impl Error {
                 "--party with the name of a data holder (roles: [holder] in the space file)".into()
             }
             Self::NotApproved { .. } => {
-                "compare each fingerprint with the party itself; then run it on a terminal and type yes, or give --yes"
+                "compare each fingerprint with the party itself; then run it on a terminal and type yes, or give \
+                 --approve NAME=dfpub1... for each"
                     .into()
             }
+            Self::OtherName { .. } => {
+                "ask the party itself which is right; then correct --approve, or have the space file corrected".into()
+            }
+            Self::OtherKeyEnrolled { .. } => {
+                "--key with the newest copy of the key file; where that is lost, take part under a new name (datafuse keygen) \
+                 without the former one"
+                    .into()
+            }
+            Self::SpaceReplaced => "restore the space file, or run the command anew for the other space".into(),
             Self::NoEpoch { .. } => {
                 "ask the workload's operator to run: datafuse run INITIALIZE --space space.yaml --key workload.key"
                     .into()
@@ -149,11 +200,33 @@ impl Error {
             Self::QuarantineInTheWay { .. } => "--quarantine with another path".into(),
             Self::NotWritable { .. } => "--out FILE, then bring the file to that address".into(),
             Self::InTheWay { .. } => "--out with another path, or move that file away".into(),
+            Self::OtherSpace { .. } | Self::KeyForgotten { .. } => {
+                "protect the source again: datafuse protect FILE --space space.yaml --party NAME --key NAME.key".into()
+            }
+            Self::NothingToRekey { .. } => {
+                "nothing is to be done; after a rotation, give --key with the key file that was rotated".into()
+            }
             Self::Folder { .. } => "make its parent folder writable, or name another place with --out".into(),
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
         })
+    }
+}
+
+impl Error {
+    /// Tells whether the same may succeed later without anybody changing anything here: the mailbox, above all a distant one,
+    /// may be away for a while.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Space(error) if matches!(**error, datafuse_space::Error::Io { .. } | datafuse_space::Error::NoFolder { .. }))
+    }
+
+    /// These names are not approved.
+    #[must_use]
+    pub fn not_approved(names: &[NameToApprove]) -> Self {
+        let label = |name: &NameToApprove| format!("{} ({})", name.party, name.name.fingerprint());
+        Self::NotApproved { names: names.iter().map(label).collect() }
     }
 }
 

@@ -6,6 +6,7 @@
 //! | [`party`] | one participant at work: its space, key file, memory and mailbox; whom it approved; which epoch is open |
 //! | [`enrol`] | does what this party owes, as steward and as holder, and says what is awaited from whom |
 //! | [`protect`] | turns a dataset into a protected dataset |
+//! | [`rekey`] | brings a protected dataset over to another token key or epoch |
 //!
 //! Everything secret stays here: nothing in this crate hands out a key, and no error holds an identifier.
 
@@ -13,6 +14,7 @@ pub mod enrol;
 pub mod error;
 pub mod party;
 pub mod protect;
+pub mod rekey;
 
 pub use error::{Error, Result};
 pub use party::{Approval, NameToApprove, Party};

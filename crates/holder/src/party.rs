@@ -46,19 +46,26 @@ impl Party {
     /// # Errors
     /// [`Error::Space`] for the key file, the participant and the mailbox; [`Error::NotAHolder`]; [`Error::NotThisParty`].
     pub fn open(space: Space, id: &ParticipantId, key_file: &Path) -> Result<Self> {
-        let participant = space.participant(id)?;
-        let (true, Some(name)) = (participant.is_holder(), participant.name.clone()) else {
-            return Err(Error::NotAHolder { participant: id.clone() });
-        };
+        refuse_non_holder(&space, id)?;
         let keys = keyfile::read(key_file)?;
-        let found = keys.identity().public_name();
-        if found != name {
-            let (participant, found, expected) = (id.clone(), found.fingerprint(), name.fingerprint());
-            return Err(Error::NotThisParty { participant, found, expected });
-        }
+        let name = refuse_other_keys(&space, id, &keys)?;
         let mailbox = mailbox::open(&Layout::new(&space).mailbox)?;
         let root = space.root();
         Ok(Self { space, root, id: id.clone(), name, keys, memory: Memory::beside(key_file), mailbox })
+    }
+
+    /// Reads the agreement again, as participants come and go.
+    ///
+    /// # Errors
+    /// [`Error::Space`] where it cannot be read; [`Error::SpaceReplaced`] where it is another space now; [`Error::NotThisParty`].
+    pub fn refresh(&mut self) -> Result<()> {
+        let Some(space) = self.space.reread()? else { return Ok(()) };
+        if space.root() != self.root {
+            return Err(Error::SpaceReplaced);
+        }
+        refuse_other_keys(&space, &self.id, &self.keys)?;
+        self.space = space;
+        Ok(())
     }
 
     /// The agreement.
@@ -79,6 +86,12 @@ impl Party {
 
     pub(crate) fn name(&self) -> &PublicName {
         &self.name
+    }
+
+    /// Whether a name is this party's, or was before it was replaced.
+    pub(crate) fn had_name(&self, name: &PublicName) -> bool {
+        let former = self.keys.former_identities();
+        self.name == *name || former.iter().any(|former| former.public_name() == *name)
     }
 
     pub(crate) fn keys(&self) -> &PartyKeys {
@@ -120,20 +133,57 @@ impl Party {
         Ok(names)
     }
 
-    /// Has every name approved that is not yet, and remembers the answer.
+    /// Approves these very names, each of which must be the space's: what `--approve acme=dfpub1...` says.
+    ///
+    /// # Errors
+    /// [`Error::OtherName`] where the space file has another name for a party, [`Error::Space`] where it has no such party or
+    /// for the memory. Then none is approved.
+    pub fn approve_named(&self, names: &[(agreement::Party, PublicName)]) -> Result<()> {
+        for (party, name) in names {
+            let present = match party {
+                agreement::Party::Workload => Some(self.space.workload()),
+                agreement::Party::Participant(id) => self.space.participant(id)?.name.as_ref(),
+            };
+            if present != Some(name) {
+                return Err(Error::OtherName {
+                    party: party.to_string(),
+                    given: name.fingerprint(),
+                    present: present.map(PublicName::fingerprint),
+                });
+            }
+        }
+        Ok(self.memory.approve(&self.root, names.iter().map(|(party, name)| (party, name)))?)
+    }
+
+    /// Has the founding names approved that are not yet, and remembers the answer.
     ///
     /// # Errors
     /// [`Error::NotApproved`] where the answer is no; [`Error::Space`] for the memory.
-    pub fn approve(&self, approval: Approval<'_>) -> Result<()> {
+    pub fn approve_founding(&self, approval: Approval<'_>) -> Result<()> {
         let names = self.names_to_approve()?;
+        self.ask(names.into_iter().filter(|name| name.founding).collect(), approval).map(drop)
+    }
+
+    /// Has every name approved that is not yet, and remembers the answer. Gives those that are not approved, holders all.
+    ///
+    /// # Errors
+    /// [`Error::NotApproved`] where the answer is no and a founding name is among them; [`Error::Space`] for the memory.
+    pub fn approve_all(&self, approval: Approval<'_>) -> Result<Vec<NameToApprove>> {
+        self.ask(self.names_to_approve()?, approval)
+    }
+
+    fn ask(&self, names: Vec<NameToApprove>, approval: Approval<'_>) -> Result<Vec<NameToApprove>> {
         if names.is_empty() {
-            return Ok(());
+            return Ok(names);
         }
-        if !approval(&names) {
-            let names = names.iter().map(|name| format!("{} ({})", name.party, name.name.fingerprint())).collect();
-            return Err(Error::NotApproved { names });
+        if approval(&names) {
+            self.memory.approve(&self.root, names.iter().map(|name| (&name.party, &name.name)))?;
+            return Ok(Vec::new());
         }
-        Ok(self.memory.approve(&self.root, names.iter().map(|name| (&name.party, &name.name)))?)
+        if names.iter().any(|name| name.founding) {
+            return Err(Error::not_approved(&names));
+        }
+        Ok(names)
     }
 
     /// The workload's announcement: verified, and not older than any seen before.
@@ -152,10 +202,29 @@ impl Party {
     /// The workload's status of the epoch, where it has published one.
     ///
     /// # Errors
-    /// [`Error::Protocol`] where it is not the workload's.
+    /// [`Error::Protocol`] where it is not the workload's; [`Error::Space`] where it is an old one put back.
     pub fn status(&self, announcement: &Announcement) -> Result<Option<Status>> {
         let Some(bytes) = self.mailbox.read(&status_name(&self.root))? else { return Ok(None) };
         let status = Status::verify(&bytes, &self.root, self.space.workload())?;
+        self.memory.see_status(&status)?;
         Ok(Some(status).filter(|status| status.epoch == announcement.epoch))
     }
+}
+
+fn refuse_non_holder(space: &Space, id: &ParticipantId) -> Result<PublicName> {
+    let participant = space.participant(id)?;
+    match &participant.name {
+        Some(name) if participant.is_holder() => Ok(name.clone()),
+        _ => Err(Error::NotAHolder { participant: id.clone() }),
+    }
+}
+
+/// Checks that keys are those of a participant's present name, and gives the name.
+fn refuse_other_keys(space: &Space, id: &ParticipantId, keys: &PartyKeys) -> Result<PublicName> {
+    let (name, found) = (refuse_non_holder(space, id)?, keys.identity().public_name());
+    if found == name {
+        return Ok(name);
+    }
+    let (participant, found, expected) = (id.clone(), found.fingerprint(), name.fingerprint());
+    Err(Error::NotThisParty { participant, found, expected })
 }

@@ -120,9 +120,9 @@ pub fn protect(
     approval: Approval<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Protected> {
-    party.approve(approval)?;
+    party.approve_founding(approval)?;
     let announcement = party.announcement()?;
-    let (dataset, path) = place(party, request)?;
+    let (dataset, path) = place(party, request.dataset.as_ref(), request.out.as_ref())?;
     let identifiers = identifier_columns(party, request)?;
 
     let token = party.keys().token();
@@ -159,9 +159,7 @@ pub fn protect(
     let identity = party.keys().identity();
     let envelope = DatasetEnvelope::seal(header, &secret, &announcement.dataset_key, identity, &mut rng)?;
 
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
-    }
+    make_folder_of(&path)?;
     let quarantine_file = quarantine_path(request);
     refuse_foreign_file(&quarantine_file)?;
     let kept = spec.kept(&reader.schema())?;
@@ -205,9 +203,9 @@ fn name_the_flag(mut error: datafuse_engine::Error, spec: &ProtectSpec) -> dataf
 }
 
 /// Which dataset, and where it is to be written.
-fn place(party: &Party, request: &ProtectRequest) -> Result<(DatasetId, PathBuf)> {
+pub(crate) fn place(party: &Party, dataset: Option<&DatasetId>, out: Option<&PathBuf>) -> Result<(DatasetId, PathBuf)> {
     let known = &party.space().participant(party.id())?.datasets;
-    let dataset = match (&request.dataset, known.len()) {
+    let dataset = match (dataset, known.len()) {
         (Some(dataset), _) => dataset.clone(),
         (None, 1) => known.keys().next().cloned().unwrap_or_else(|| unreachable!("one dataset")),
         (None, _) => {
@@ -216,11 +214,16 @@ fn place(party: &Party, request: &ProtectRequest) -> Result<(DatasetId, PathBuf)
         }
     };
     let location = party.space().dataset_location(party.id(), &dataset)?;
-    match (&request.out, location) {
+    match (out, location) {
         (Some(out), _) => Ok((dataset, out.clone())),
         (None, Location::Path(path)) => Ok((dataset, path)),
         (None, url @ Location::Url(_)) => Err(Error::NotWritable { dataset, place: url.to_string() }),
     }
+}
+
+pub(crate) fn make_folder_of(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })
 }
 
 /// The space's kinds that the source brings, each with its columns.
@@ -260,14 +263,14 @@ fn identifier_columns<'a>(party: &'a Party, request: &ProtectRequest) -> Result<
 }
 
 /// The version of the file that is about to be replaced; 0 where there is none. A file that is something else is not touched.
-fn former_version(party: &Party, dataset: &DatasetId, path: &Path) -> Result<u64> {
+pub(crate) fn former_version(party: &Party, dataset: &DatasetId, path: &Path) -> Result<u64> {
     if !path.exists() {
         return Ok(0);
     }
     let in_the_way = || Error::InTheWay { path: path.to_owned() };
     let envelope = ProtectedFile::inspect(path, &Caps::default()).map_err(|_| in_the_way())?;
     let header = envelope.header();
-    if header.holder != *party.name() || header.dataset != *dataset {
+    if !party.had_name(&header.holder) || header.dataset != *dataset {
         return Err(in_the_way());
     }
     // A version counts only within its space; a file of a former space or epoch may be replaced.
