@@ -49,11 +49,13 @@ pub(crate) enum Command {
     Normalize(NormalizeArgs),
     /// Turn a dataset into a protected dataset, which may leave its holder
     #[command(
-        after_help = "Examples:\n  datafuse protect customers.csv --space space.yaml --party acme --key acme.key \\\n      --identifier email=customer_email --keep segment\n  datafuse protect 'exports/*.parquet' --space space.yaml --party acme --key acme.key \\\n      --identifier person=surname,birth_date"
+        after_help = "Examples:\n  datafuse protect customers.csv --space space.yaml --party acme --key acme.key \\\n      --identifier email=customer_email --keep segment\n  datafuse protect 'exports/*.parquet' --space space.yaml --party acme --key acme.key \\\n      --identifier person=surname,birth_date\n  datafuse protect --rekey datasets/acme.parquet --space space.yaml --party acme --key acme.key"
     )]
     Protect(ProtectArgs),
     /// Do what this party owes for enrolment, and say what is awaited from whom; run it as often as you like
-    #[command(after_help = "Example:\n  datafuse enrol --space space.yaml --party acme --key acme.key")]
+    #[command(
+        after_help = "Examples:\n  datafuse enrol --space space.yaml --party acme --key acme.key\n  datafuse enrol --space space.yaml --party acme --key acme.key --approve initech=dfpub1...\n  datafuse enrol --space space.yaml --party acme --key acme.key --watch"
+    )]
     Enrol(EnrolArgs),
     /// Put an event into the space's queue; prints its id
     #[command(
@@ -241,7 +243,15 @@ pub(crate) struct PartyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ProtectArgs {
     #[command(flatten)]
-    pub(crate) source: SourceArgs,
+    pub(crate) source: Option<SourceArgs>,
+    /// Instead of a source: a protected dataset of this party's, made with a former key or in a former epoch
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["source", "identifiers", "keep", "dataset", "quarantine"],
+        required_unless_present = "source"
+    )]
+    pub(crate) rekey: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) party: PartyArgs,
     /// Which column holds an identifier; of several columns, in the agreed order. Without this: columns named as the kinds
@@ -267,6 +277,15 @@ pub(crate) struct ProtectArgs {
 pub(crate) struct EnrolArgs {
     #[command(flatten)]
     pub(crate) party: PartyArgs,
+    /// Approve this name, after comparing it with the party itself; "workload" for the workload's
+    #[arg(long = "approve", value_name = "NAME=DFPUB")]
+    pub(crate) approvals: Vec<String>,
+    /// Stay until enrolment is complete; never approves anybody by itself
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) watch: bool,
+    /// Seconds between two looks at the mailbox
+    #[arg(long, default_value_t = 5, value_name = "SECONDS", requires = "watch")]
+    pub(crate) interval: u64,
 }
 
 #[derive(Debug, Args)]
@@ -279,6 +298,9 @@ pub(crate) struct EventArgs {
     /// The holders that take part; without this all of the space
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub(crate) holders: Vec<ParticipantId>,
+    /// With INITIALIZE: open a new epoch in the place of the open one; everybody enrols anew
+    #[arg(long)]
+    pub(crate) new_epoch: bool,
 }
 
 #[derive(Debug, Args)]

@@ -112,10 +112,11 @@ impl From<datafuse_holder::Error> for Failure {
             E::Protocol(error) => return (*error).into(),
             E::Engine(error) => return (*error).into(),
             E::Space(error) => return (*error).into(),
-            E::NotApproved { .. } => Code::Refused,
+            E::NotApproved { .. } | E::OtherName { .. } => Code::Refused,
             E::NoEpoch { .. } => Code::Peer,
             E::WhichDataset { .. } | E::UnknownKind { .. } | E::ColumnCount { .. } => Code::Usage,
-            E::NoIdentifierColumn { .. } => Code::Data,
+            E::NoIdentifierColumn { .. } | E::OtherSpace { .. } | E::KeyForgotten { .. } => Code::Data,
+            E::OtherKeyEnrolled { .. } => Code::Peer,
             _ => Code::Configuration,
         };
         Self::of(code, &error, error.remedy())
@@ -148,9 +149,11 @@ impl From<datafuse_workload::Error> for Failure {
             | E::NoEpoch
             | E::NotEnrolled { .. }
             | E::CanaryDisagrees { .. } => Code::Peer,
-            E::EpochOpen { .. } | E::TooFewHolders { .. } | E::NotProvided { .. } | E::RecipientNotProvided { .. } => {
-                Code::Refused
-            }
+            E::EpochOpen { .. }
+            | E::EpochAnnounced { .. }
+            | E::TooFewHolders { .. }
+            | E::NotProvided { .. }
+            | E::RecipientNotProvided { .. } => Code::Refused,
             E::NoRandomness | E::ProcessorPanicked => Code::Internal,
             ref error if error.is_retryable() => Code::Interrupted,
             _ => Code::Configuration,

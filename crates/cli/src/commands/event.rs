@@ -12,7 +12,7 @@ use datafuse_workload::{
     Options, Outcome, Workload,
     audit::AuditLog,
     event::{Event, EventType, msg_data},
-    outcome::Stage,
+    outcome::{Collected, Stage},
     platform::{Environment, which_queue},
     process,
     queue::{self, QueueChoice},
@@ -130,7 +130,7 @@ fn hear(console: &Console, served: &Served) {
 }
 
 /// Waits for SIGTERM or an interrupt from the keyboard.
-async fn signalled() {
+pub(super) async fn signalled() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -194,6 +194,9 @@ fn body(args: &EventArgs) -> Map<String, Value> {
         let holders = args.holders.iter().map(ToString::to_string).collect::<Vec<_>>();
         body.insert("holders".to_owned(), json!(holders));
     }
+    if args.new_epoch {
+        body.insert("new_epoch".to_owned(), json!(true));
+    }
     body
 }
 
@@ -206,6 +209,9 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
         Outcome::Collected(collected) => json!({
             "outcome": "collected", "refused": collected.refused,
             "newly_enrolled": collected.newly_enrolled.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "rotated": collected.rotated.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "renamed": collected.renamed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "revoked": collected.revoked,
         }),
         Outcome::Fused(fused) => {
             json!({ "outcome": "fused", "datasets": fused.datasets.len(), "unchanged": fused.unchanged })
@@ -227,9 +233,9 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
         Outcome::AlreadyDone => "was done before".to_owned(),
         Outcome::Ignored { .. } => "is of an unknown type: nothing done".to_owned(),
         Outcome::Opened { epoch } => format!("opened epoch {epoch}"),
-        Outcome::Collected(collected) => match collected.newly_enrolled.as_slice() {
+        Outcome::Collected(collected) => match collected_words(collected).as_slice() {
             [] => "collected the mailbox: nobody newly enrolled".to_owned(),
-            names => format!("enrolled {}", names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+            words => words.join("; "),
         },
         Outcome::Fused(fused) => {
             format!("fused {} datasets, {} were fused already", fused.datasets.len(), fused.unchanged)
@@ -238,6 +244,18 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
         _ => "done".to_owned(),
     };
     format!("{} {}: {what}\n", event.id, event.name())
+}
+
+/// What collecting the mailbox changed.
+fn collected_words(collected: &Collected) -> Vec<String> {
+    let names = |ids: &[ParticipantId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let groups = [
+        ("enrolled", names(&collected.newly_enrolled)),
+        ("changed to the next token key:", names(&collected.rotated)),
+        ("changed to a new name:", names(&collected.renamed)),
+        ("removed, with all that it brought:", collected.revoked.join(", ")),
+    ];
+    groups.iter().filter(|(_, who)| !who.is_empty()).map(|(what, who)| format!("{what} {who}")).collect()
 }
 
 fn outcome_text(workload: &Workload, event: &Event, outcome: &Outcome) -> String {
@@ -261,6 +279,9 @@ fn outcome_text(workload: &Workload, event: &Event, outcome: &Outcome) -> String
                     }
                 };
                 text.push_str(&format!("{name}: {state}\n"));
+            }
+            for words in collected_words(collected) {
+                text.push_str(&format!("Now: {words}\n"));
             }
             text
         }

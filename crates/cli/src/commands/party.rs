@@ -1,18 +1,22 @@
 //! What a data holder runs: `datafuse enrol` and `datafuse protect`.
 
-use std::{collections::BTreeMap, io::IsTerminal};
+use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
-use datafuse_core::id::KindName;
+use datafuse_core::{id::KindName, name::PublicName};
 use datafuse_engine::dataset::FetchPolicy;
 use datafuse_holder::{
     NameToApprove, Party,
-    enrol::{self, Awaited, Done, EnrolReport},
+    enrol::{self, Awaited, Done, DueDataset, EnrolReport},
     protect::{self, ProtectRequest, Protected},
+    rekey::{self, RekeyRequest},
 };
-use datafuse_space::Space;
-use serde_json::json;
+use datafuse_space::{Space, agreement};
+use serde_json::{Value, json};
 
-use super::{limits, source};
+use super::{
+    event::{runtime, signalled},
+    limits, source,
+};
 use crate::{
     args::{EnrolArgs, PartyArgs, ProtectArgs},
     console::{Console, count, percent},
@@ -51,18 +55,88 @@ fn approve(console: &Console, yes: bool, names: &[NameToApprove]) -> bool {
 }
 
 pub(super) fn enrol(args: &EnrolArgs, console: &Console) -> Result<()> {
-    let party = open(&args.party)?;
+    let mut party = open(&args.party)?;
+    let approvals = args.approvals.iter().map(|text| parse_approval(text)).collect::<Result<Vec<_>>>()?;
+    party.approve_named(&approvals)?;
+    if args.watch {
+        return watch(&mut party, Duration::from_secs(args.interval.max(1)), console);
+    }
     let report = enrol::enrol(&party, &mut |names| approve(console, args.party.yes, names))?;
-    let value = json!({
+    console.result(&enrol_json(&party, &report), || enrol_text(&party, &report));
+    match report.unapproved.as_slice() {
+        [] => Ok(()),
+        names => Err(datafuse_holder::Error::not_approved(names).into()),
+    }
+}
+
+/// Enrols again and again until nothing is left to do, telling what is new each time. Nobody is approved on the way.
+fn watch(party: &mut Party, interval: Duration, console: &Console) -> Result<()> {
+    let runtime = runtime()?;
+    let (mut told, mut failed) = (None, None);
+    loop {
+        let result = party.refresh().and_then(|()| enrol::enrol(party, &mut |_| false));
+        match result {
+            Ok(report) => {
+                let value = enrol_json(party, &report);
+                if told.as_ref() != Some(&value) {
+                    console.result(&value, || enrol_text(party, &report));
+                    told = Some(value);
+                }
+                if report.is_complete() {
+                    return Ok(());
+                }
+                failed = None;
+            }
+            Err(error) if error.is_retryable() => {
+                let failure = Failure::from(error);
+                if failed.as_ref() != Some(&failure.fact) {
+                    console.warn(format_args!("{}; trying again", failure.fact));
+                }
+                failed = Some(failure.fact);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let interrupted = runtime.block_on(async {
+            tokio::select! {
+                () = signalled() => true,
+                () = tokio::time::sleep(interval) => false,
+            }
+        });
+        if interrupted {
+            let fact = "stopped before enrolment was complete";
+            return Err(Failure::new(Code::Interrupted, fact, "run it again; nothing is lost"));
+        }
+    }
+}
+
+/// `acme=dfpub1...`.
+fn parse_approval(text: &str) -> Result<(agreement::Party, PublicName)> {
+    let Some((party, name)) = text.split_once('=') else {
+        let fact = format!("--approve '{text}' is not NAME=dfpub1...");
+        return Err(Failure::new(
+            Code::Usage,
+            fact,
+            "--approve NAME=dfpub1... with the public name that the party told you",
+        ));
+    };
+    let party = match party {
+        "workload" => agreement::Party::Workload,
+        id => agreement::Party::Participant(id.parse()?),
+    };
+    Ok((party, name.parse()?))
+}
+
+fn enrol_json(party: &Party, report: &EnrolReport) -> Value {
+    json!({
         "party": party.id().to_string(),
         "epoch": report.epoch,
         "enrolled": report.enrolled,
         "done": report.done.iter().map(done_words).collect::<Vec<_>>(),
         "awaited": report.awaited.iter().map(awaited_words).collect::<Vec<_>>(),
         "refusals": report.refusals.iter().map(|refusal| &refusal.reason).collect::<Vec<_>>(),
-    });
-    console.result(&value, || enrol_text(&party, &report));
-    Ok(())
+        "unapproved": report.unapproved.iter().map(|name| name.party.to_string()).collect::<Vec<_>>(),
+        "due": report.due.iter().map(|due| due.dataset.to_string()).collect::<Vec<_>>(),
+    })
 }
 
 fn enrol_text(party: &Party, report: &EnrolReport) -> String {
@@ -76,31 +150,52 @@ fn enrol_text(party: &Party, report: &EnrolReport) -> String {
     }
     text.push_str(&match report.enrolled {
         true => format!("{} is enrolled{epoch}.\n", party.id()),
-        false if report.awaited == [Awaited::Collection] => {
-            format!("{} has done its part{epoch}; next: datafuse protect\n", party.id())
-        }
+        false if report.awaited == [Awaited::Collection] => format!("{} has done its part{epoch}.\n", party.id()),
         false => format!("{} is not enrolled yet{epoch}.\n", party.id()),
     });
     for awaited in &report.awaited {
         text.push_str(&format!("Awaited: {}\n", awaited_words(awaited)));
     }
+    for name in &report.unapproved {
+        text.push_str(&format!(
+            "Awaited: your approval of {} (fingerprint {}): datafuse enrol --approve {}={}\n",
+            name.party,
+            name.name.fingerprint(),
+            name.party,
+            name.name
+        ));
+    }
+    for due in &report.due {
+        text.push_str(&format!("Next: {}\n", due_words(due)));
+    }
     text
+}
+
+fn due_words(due: &DueDataset) -> String {
+    match due.earlier {
+        true => format!(
+            "dataset '{}' is of a former key or epoch: datafuse protect --rekey it, or protect its source again",
+            due.dataset
+        ),
+        false => format!("datafuse protect, for dataset '{}'", due.dataset),
+    }
 }
 
 fn done_words(done: &Done) -> String {
     match done {
         Done::SharedWith(holder) => format!("as a steward, let {holder} in"),
         Done::Answered => "answered the stewards".to_owned(),
-        Done::RemovedDamaged { from, reason } => {
-            format!("removed a damaged message of {from} ({reason}); {from} enrols again")
-        }
+        Done::Rotated => "told the workload of the next token key".to_owned(),
     }
 }
 
 fn awaited_words(awaited: &Awaited) -> String {
     match awaited {
         Awaited::Epoch => "the workload opens an epoch (datafuse run INITIALIZE)".to_owned(),
-        Awaited::Share { from } => format!("{from}, a steward, runs datafuse enrol"),
+        Awaited::Share { from, refused: None } => format!("{from}, a steward, runs datafuse enrol"),
+        Awaited::Share { from, refused: Some(reason) } => {
+            format!("{from}, a steward, runs datafuse enrol again: its message was refused ({reason})")
+        }
         Awaited::Answer { from } => format!("{from} enrols"),
         Awaited::Collection => "the workload collects the messages (with the next event)".to_owned(),
     }
@@ -108,7 +203,14 @@ fn awaited_words(awaited: &Awaited) -> String {
 
 pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
     let party = open(&args.party)?;
-    let (source, read) = source(&args.source)?;
+    if let Some(old) = args.rekey {
+        let request = RekeyRequest { old, out: args.out, threads: limits(&args.limits).threads };
+        return rekey(&party, &request, args.party.yes, console);
+    }
+    let Some(source_args) = &args.source else {
+        return Err(Failure::new(Code::Usage, "nothing to protect is named", "datafuse protect FILE, or --rekey FILE"));
+    };
+    let (source, read) = source(source_args)?;
     let request = ProtectRequest {
         source,
         read,
@@ -145,6 +247,29 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
     });
     console.result(&value, || protect_text(&protected));
     advise(&party, &protected, console);
+    Ok(())
+}
+
+fn rekey(party: &Party, request: &RekeyRequest, yes: bool, console: &Console) -> Result<()> {
+    let progress = console.progress("bringing over", None);
+    let told = |rows| progress.advance_rows(rows);
+    let rekeyed = rekey::rekey(party, request, &mut |names| approve(console, yes, names), &told)?;
+    drop(progress);
+    let value = json!({
+        "path": rekeyed.path, "dataset": rekeyed.dataset.to_string(), "version": rekeyed.version,
+        "sha256": rekeyed.sha256, "rows": rekeyed.rows, "from_epoch": rekeyed.from_epoch, "epoch": rekeyed.epoch,
+    });
+    console.result(&value, || {
+        format!(
+            "{} rows brought over to the present token key in epoch {}\nProtected dataset '{}' version {}: {}\nsha256 {}\n",
+            count(rekeyed.rows),
+            rekeyed.epoch,
+            rekeyed.dataset,
+            rekeyed.version,
+            rekeyed.path.display(),
+            rekeyed.sha256
+        )
+    });
     Ok(())
 }
 
