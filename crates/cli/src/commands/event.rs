@@ -90,8 +90,9 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
     let runtime = runtime()?;
     let served = runtime.block_on(async {
         let (ask, stop) = watch::channel(false);
+        let asked = signalled();
         tokio::spawn(async move {
-            signalled().await;
+            asked.await;
             tracing::info!("asked to stop: taking no new events");
             // A second signal stops at once; what is at work is delivered again later.
             let _ = ask.send(true);
@@ -129,20 +130,29 @@ fn hear(console: &Console, served: &Served) {
     }
 }
 
-/// Waits for SIGTERM or an interrupt from the keyboard.
-pub(super) async fn signalled() {
+/// Listens for SIGTERM and for an interrupt from the keyboard, from the call on; within a runtime. Ends when one comes.
+pub(super) fn signalled() -> impl Future<Output = ()> + Send + use<> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+        let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        async move {
+            match (terminate, interrupt) {
+                (Ok(mut terminate), Ok(mut interrupt)) => {
+                    tokio::select! {
+                        _ = terminate.recv() => {}
+                        _ = interrupt.recv() => {}
+                    }
+                }
+                // Without a listener a signal ends the process at once, which loses nothing either.
+                _ => std::future::pending().await,
             }
-            return;
         }
     }
-    let _ = tokio::signal::ctrl_c().await;
+    #[cfg(not(unix))]
+    async {
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 pub(super) fn runtime() -> Result<Runtime> {

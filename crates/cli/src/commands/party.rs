@@ -72,6 +72,10 @@ pub(super) fn enrol(args: &EnrolArgs, console: &Console) -> Result<()> {
 /// Enrols again and again until nothing is left to do, telling what is new each time. Nobody is approved on the way.
 fn watch(party: &mut Party, interval: Duration, console: &Console) -> Result<()> {
     let runtime = runtime()?;
+    let mut stopped = {
+        let _within = runtime.enter();
+        runtime.spawn(signalled())
+    };
     let (mut told, mut failed) = (None, None);
     loop {
         let result = party.refresh().and_then(|()| enrol::enrol(party, &mut |_| false));
@@ -98,7 +102,7 @@ fn watch(party: &mut Party, interval: Duration, console: &Console) -> Result<()>
         }
         let interrupted = runtime.block_on(async {
             tokio::select! {
-                () = signalled() => true,
+                _ = &mut stopped => true,
                 () = tokio::time::sleep(interval) => false,
             }
         });

@@ -58,12 +58,11 @@ fn secrets_survive_reopening_and_one_epoch_is_open() {
     let fixture = Fixture::new();
     let before = secrets();
     fixture.open().begin_epoch(&before, &event(), None).unwrap();
-    let mut state = fixture.open();
+    let state = fixture.open();
     assert_eq!(state.open_epoch().unwrap().unwrap().epoch, EPOCH);
     let after = state.secrets(EPOCH).unwrap();
     assert_eq!(after.dataset_key.public(), before.dataset_key.public());
     assert_eq!(after.store_key, before.store_key);
-    assert!(matches!(state.begin_epoch(&before, &event()), Err(Error::EpochOpen { epoch: EPOCH })));
 }
 
 #[test]
@@ -122,7 +121,7 @@ fn nothing_secret_is_in_the_file_in_clear() {
     let fixture = Fixture::new();
     let mut state = fixture.open();
     let secrets = secrets();
-    state.begin_epoch(&secrets, &event()).unwrap();
+    state.begin_epoch(&secrets, &event(), None).unwrap();
     state.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     let bytes = std::fs::read(fixture.path()).unwrap();
     for secret in [secrets.dataset_key.as_bytes(), secrets.message_key.as_bytes(), secrets.match_secret.as_bytes()] {
@@ -196,4 +195,71 @@ fn datasets_events_and_refusals_are_remembered() {
     let refusals = state.refusals(EPOCH).unwrap();
     assert_eq!(refusals.len(), datafuse_core::status::Status::MAX_REFUSALS);
     assert_eq!(refusals.last().unwrap().reason, "reason 39");
+}
+
+#[test]
+fn a_database_of_the_first_schema_is_brought_up_to_date_and_keeps_what_it_has() {
+    let fixture = Fixture::new();
+    let (holder, key) = (keys().identity().public_name(), fixture.workload.token().state_key(&root()));
+    let db = Connection::open(fixture.path()).unwrap();
+    db.execute_batch(MIGRATIONS[0]).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    let sealed = |place: &str, bytes: &[u8]| seal_with(&key, place, bytes).unwrap();
+    let check = sealed(SPACE_PLACE, root().as_bytes());
+    db.execute("INSERT INTO space (id, root, check_value) VALUES (1, ?1, ?2)", params![root().as_bytes(), check])
+        .unwrap();
+    db.execute("INSERT INTO epoch (epoch, serial, opened_by) VALUES (1, 3, '01J0')", []).unwrap();
+    for name in [DATASET_KEY, MESSAGE_KEY, MATCH_SECRET, STORE_KEY] {
+        let bytes = sealed(&secret_place(EPOCH, name), &[7; 32]);
+        db.execute("INSERT INTO secret (epoch, name, sealed) VALUES (1, ?1, ?2)", params![name, bytes]).unwrap();
+    }
+    let key_id = keys().token().key_id();
+    let mut one = [0; 32];
+    one[0] = 1;
+    let rekey = sealed(&rekey_place(EPOCH, &holder, key_id), &one);
+    db.execute(
+        "INSERT INTO rekey (epoch, holder, key_id, sealed) VALUES (1, ?1, ?2, ?3)",
+        params![holder.to_bytes(), key_id.as_bytes(), rekey],
+    )
+    .unwrap();
+    drop(db);
+
+    let mut state = fixture.open();
+    assert_eq!(state.open_epoch().unwrap().unwrap().serial, 3);
+    assert_eq!(*state.secrets(EPOCH).unwrap().store_key, [7; 32]);
+    let (kept_id, kept) = state.rekey(EPOCH, &holder).unwrap().unwrap();
+    assert_eq!((kept_id, *kept.to_bytes()), (key_id, one));
+    assert_eq!(state.due(EPOCH).unwrap(), Due::default());
+    let next = keys().token().key_id();
+    state.rotate(EPOCH, &holder, key_id, next, &kept).unwrap();
+    assert!(state.is_retired(EPOCH, &holder, key_id).unwrap() && !state.is_retired(EPOCH, &holder, next).unwrap());
+    assert_eq!(state.due(EPOCH).unwrap(), Due { message_key: true, vacuum: true });
+}
+
+#[test]
+fn what_is_due_is_done_once_and_survives_reopening() {
+    let fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let name = keys().identity().public_name();
+    state.revoke(EPOCH, &name).unwrap();
+    drop(state);
+    let mut state = fixture.open();
+    assert_eq!(state.due(EPOCH).unwrap(), Due { message_key: true, vacuum: true });
+    let fresh = ReceiveKey::generate(&mut UnwrapErr(getrandom::SysRng));
+    state.renew_message_key(EPOCH, &fresh).unwrap();
+    state.vacuum(EPOCH).unwrap();
+    assert_eq!(state.due(EPOCH).unwrap(), Due::default());
+    assert_eq!(state.open_epoch().unwrap().unwrap().serial, 2);
+    assert_eq!(state.secrets(EPOCH).unwrap().message_key.public(), fresh.public());
+}
+
+#[test]
+fn a_new_epoch_follows_the_highest_that_is_known() {
+    let fixture = Fixture::new();
+    let mut state = fixture.open();
+    let opened = state.begin_epoch(&secrets(), &event(), Some((Epoch(4), 9))).unwrap();
+    assert_eq!((opened.epoch, opened.serial), (Epoch(5), 10));
+    let opened = state.begin_epoch(&secrets(), &event(), Some((Epoch(2), 30))).unwrap();
+    assert_eq!((opened.epoch, opened.serial), (Epoch(6), 31));
+    assert!(state.secrets(Epoch(5)).is_err(), "nothing of the former epoch is left");
 }
