@@ -325,6 +325,7 @@ impl Error {
             Self::QueueUnreachable { .. } | Self::DatasetChanged { .. } | Self::NoRandomness => true,
             // What is missing may still come: an epoch, an enrolment, a file.
             Self::NoEpoch | Self::NotEnrolled { .. } | Self::DatasetMissing { .. } => true,
+            Self::Space(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(

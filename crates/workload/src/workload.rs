@@ -62,7 +62,7 @@ impl Workload {
         create_private_folder(&layout.fused())?;
         let root = space.root();
         let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root))?;
-        let mailbox = mailbox::open(&layout.mailbox)?;
+        let mailbox = mailbox::open(&layout.workload_mailbox())?;
         Ok(Self { space, root, layout, keys, state, mailbox, options })
     }
 
