@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Runs every test: units, vectors, properties, the program's snapshots, and the queue against a real Redis. Then those of the
-# group and the protocol again with each of the group's backends that this machine can run, and a million points with all.
+# Runs every test: units, vectors, properties, the program's snapshots, the queue against a real Redis, and the mailbox against
+# emulators of S3, Google Cloud Storage and Azure. Then those of the group and the protocol again with each of the group's
+# backends that this machine can run, and a million points with all.
 #
-# Needs Rust 1.95 and a C compiler, redis-server and openssl; what is missing of the latter three is installed with apt-get
-# where this user may do so. CARGO_BUILD_JOBS=N bounds the compilers at work side by side.
+# Needs Rust 1.95 and a C compiler, redis-server, openssl, Python with venv, Node.js and npm; what is missing of these (not of
+# Rust) is installed with apt-get where this user may do so. The emulators are installed under target/emulators, once.
+# CARGO_BUILD_JOBS=N bounds the compilers at work side by side.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -25,6 +27,9 @@ packages=()
 if missing cc; then packages+=(gcc libc6-dev); fi
 if missing redis-server; then packages+=(redis-server); fi
 if missing openssl; then packages+=(openssl); fi
+if missing python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then packages+=(python3 python3-venv); fi
+if missing node; then packages+=(nodejs); fi
+if missing npm; then packages+=(npm); fi
 if ((${#packages[@]})); then
   as_root=()
   if [[ $(id -u) != 0 ]]; then
@@ -41,16 +46,33 @@ if ((${#packages[@]})); then
     apt-get install -y -qq --no-install-recommends "${packages[@]}"
 fi
 
+# The versions that the tests were written with; another line here installs them anew.
+moto='moto[server]==5.2.5' azurite='azurite@3.35.0'
+tools=target/emulators
+if [[ $(cat "$tools/installed" 2>/dev/null) != "$moto $azurite" ]]; then
+  say "installing $moto and $azurite in $tools"
+  rm -rf "$tools"
+  mkdir -p "$tools"
+  if ! { python3 -m venv "$tools/python" && "$tools/python/bin/python" -m pip install --quiet "$moto" &&
+    npm install --prefix "$tools" --no-audit --no-fund --ignore-scripts --silent "$azurite"; }; then
+    echo "Error: the emulators of object stores cannot be installed." >&2
+    echo "Try: see that pip and npm reach their registries, then run $0 again" >&2
+    exit 1
+  fi
+  echo "$moto $azurite" >"$tools/installed"
+fi
+with_emulators=("$tools/python/bin/python" crates/space/tests/emulators.py env DATAFUSE_TEST_EMULATORS=required)
+
 if cargo nextest --version >/dev/null 2>&1; then
   say "tests (cargo nextest)"
-  cargo nextest run --workspace --locked
+  "${with_emulators[@]}" cargo nextest run --workspace --locked
   say "examples in the documentation"
   cargo test --doc --workspace --locked
   # Of the same build: with -p in the place of a filter, features would be others, and much be compiled again.
   group_and_core=(cargo nextest run --workspace --locked -E 'package(datafuse-group) + package(datafuse-core)')
 else
   say "tests and examples in the documentation (cargo test; cargo-nextest is not installed)"
-  cargo test --workspace --locked
+  "${with_emulators[@]}" cargo test --workspace --locked
   group_and_core=(cargo test -p datafuse-group -p datafuse-core --locked --lib --tests)
 fi
 

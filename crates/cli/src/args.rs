@@ -1,6 +1,6 @@
 //! The command line: names, flags, help and examples. What a flag means to the work is said where the work is done.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Wait for events and process them
     #[command(
-        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
+        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n  datafuse serve --space space.yaml --key workload.key --http 127.0.0.1:8080\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
     )]
     Serve(ServeArgs),
     /// Read reports
@@ -377,6 +377,9 @@ pub(crate) struct ServeArgs {
     /// The Redis server, where not the agreement's queue
     #[arg(long, value_name = "URL", env = "DATAFUSE_REDIS", hide_env_values = true)]
     pub(crate) redis: Option<String>,
+    /// Address to serve the mailbox at over HTTP, such as 127.0.0.1:8080; without this it is not served
+    #[arg(long, value_name = "ADDR", env = "DATAFUSE_HTTP")]
+    pub(crate) http: Option<SocketAddr>,
     /// Take one event, then end
     #[arg(long)]
     pub(crate) once: bool,

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt::Display};
 
+use datafuse_space::mailbox::Trouble;
+
 /// The exit codes, as the README tables them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -80,6 +82,10 @@ impl From<datafuse_space::Error> for Failure {
     fn from(error: datafuse_space::Error) -> Self {
         match error {
             datafuse_space::Error::Protocol(error) => error.into(),
+            datafuse_space::Error::Mailbox { trouble: Trouble::Environment { .. } | Trouble::NoThreads, .. } => {
+                Self::of(Code::Configuration, &error, error.remedy())
+            }
+            datafuse_space::Error::Mailbox { .. } => Self::of(Code::Peer, &error, error.remedy()),
             error => Self::of(Code::Configuration, &error, error.remedy()),
         }
     }

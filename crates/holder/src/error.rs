@@ -219,7 +219,7 @@ impl Error {
     /// may be away for a while.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Space(error) if matches!(**error, datafuse_space::Error::Io { .. } | datafuse_space::Error::NoFolder { .. }))
+        matches!(self, Self::Space(error) if error.is_retryable())
     }
 
     /// These names are not approved.

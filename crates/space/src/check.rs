@@ -1,7 +1,8 @@
 //! What is missing from an agreement, and what would go wrong: for `space check`.
 //!
 //! A [`Space`] that exists holds together already ([`Error::Contract`] lists what does not, as findings too). Here is what is
-//! unwise, what would surprise, and what is not there yet. Folders and files are looked at, no dataset is opened.
+//! unwise, what would surprise, and what is not there yet. Folders and files are looked at, a mailbox on another machine is
+//! asked for its list, no dataset is opened.
 
 use std::{
     fmt,
@@ -14,8 +15,8 @@ use crate::{
     agreement::Space,
     error::Error,
     layout::Layout,
-    location::{Location, QueuePlace, has_credentials, stays_within},
-    mailbox::{FolderMailbox, Mailbox},
+    location::{Location, MailboxPlace, QueuePlace, has_credentials, is_loopback, stays_within},
+    mailbox::{self, FolderMailbox, Mailbox, Patience, announcement_name},
 };
 
 /// How much a finding matters.
@@ -227,18 +228,14 @@ fn dataset_file(path: &Path, place: String, holder: &str, findings: &mut Vec<Fin
 fn places(space: &Space, findings: &mut Vec<Finding>) {
     let layout = Layout::new(space);
     match &layout.mailbox {
-        Location::Path(path) => {
+        MailboxPlace::Folder(path) => {
             if folder("mailbox", path, findings) {
-                announcement(space, path, findings);
+                announcement(space, FolderMailbox::open(path).map(|mailbox| Box::new(mailbox) as _), findings);
             } else {
                 findings.push(not_opened());
             }
         }
-        Location::Url(_) => findings.push(Finding::error(
-            "mailbox",
-            "the mailbox cannot be an address",
-            "give a folder that all parties can reach",
-        )),
+        address => remote_mailbox(space, address, findings),
     }
     match &layout.queue {
         QueuePlace::Folder(path) => {
@@ -309,20 +306,35 @@ fn file_above(path: &Path) -> Option<PathBuf> {
     (!existing.is_dir()).then(|| existing.to_owned())
 }
 
-fn announcement(space: &Space, mailbox: &Path, findings: &mut Vec<Finding>) {
-    let root = space.root();
-    let announced = FolderMailbox::open(mailbox).and_then(|mailbox| {
-        for name in mailbox.list()? {
-            // An oversized or vanished message is not this finding's matter.
-            if let Ok(Some(bytes)) = mailbox.read(&name)
-                && Announcement::verify(&bytes, &root, space.workload()).is_ok()
-            {
-                return Ok(true);
-            }
+/// Asks a mailbox on another machine, waiting a few seconds at most.
+fn remote_mailbox(space: &Space, place: &MailboxPlace, findings: &mut Vec<Finding>) {
+    if let MailboxPlace::Http(url) = place
+        && url.scheme() == "http"
+        && !is_loopback(url)
+    {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "mailbox",
+            "http:// is not encrypted on its way: messages are sealed and signed, but who enrols when can be seen",
+            "put a server with TLS before datafuse serve --http, and write https://",
+        ));
+    }
+    let opened = mailbox::open_with(place, Patience::brief()).and_then(|mailbox| mailbox.list().map(|_| mailbox));
+    match opened {
+        Ok(mailbox) => announcement(space, Ok(mailbox), findings),
+        Err(error) => {
+            let remedy = error.remedy().unwrap_or_default();
+            findings.push(Finding::new(Severity::Warning, "mailbox", error.to_string(), remedy));
         }
-        Ok(false)
-    });
-    if !matches!(announced, Ok(true)) {
+    }
+}
+
+fn announcement(space: &Space, mailbox: Result<Box<dyn Mailbox>, Error>, findings: &mut Vec<Finding>) {
+    let root = space.root();
+    // An oversized or vanished message is not this finding's matter.
+    let announced = mailbox.and_then(|mailbox| mailbox.read(&announcement_name(&root)));
+    let is_the_workloads = |bytes: &[u8]| Announcement::verify(bytes, &root, space.workload()).is_ok();
+    if !matches!(announced, Ok(Some(bytes)) if is_the_workloads(&bytes)) {
         findings.push(not_opened());
     }
 }
@@ -334,13 +346,6 @@ fn not_opened() -> Finding {
         "no epoch is announced yet",
         "the workload's operator opens one: datafuse run INITIALIZE --space space.yaml --key workload.key",
     )
-}
-
-/// Whether an address names this machine. Hosts of `redis` addresses are not parsed as numbers by the URL standard.
-fn is_loopback(url: &url::Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let number = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    host == "localhost" || number.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -442,17 +447,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let space = example::space().in_folder(folder.path());
         let mailbox = FolderMailbox::open_or_create(folder.path().join("mailbox")).unwrap();
+        let put = |bytes: &[u8]| mailbox.put(&announcement_name(&space.root()), bytes).unwrap();
         let announce = |seed: u64, root| {
             let announcement =
                 Announcement { root, epoch: Epoch(1), serial: 1, dataset_key: [7; 32], message_key: [8; 32] };
-            let bytes = announcement.sign(testing::keys(seed).identity());
-            mailbox.put(&format!("a{seed}").parse().unwrap(), &bytes).unwrap();
+            put(&announcement.sign(testing::keys(seed).identity()));
         };
-        mailbox.put(&"noise".parse().unwrap(), b"noise").unwrap();
+        put(b"noise");
+        assert!(has(&check(&space), Severity::Note, "mailbox", "no epoch"));
         announce(9, space.root());
         assert!(has(&check(&space), Severity::Note, "mailbox", "no epoch"));
         announce(1, space.root());
         assert!(!has(&check(&space), Severity::Note, "mailbox", "no epoch"));
+    }
+
+    #[test]
+    fn a_mailbox_that_does_not_answer_is_found_with_its_reason() {
+        // Nobody listens at a port that was free a moment ago.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (_keep, found) =
+            findings(with("mailbox: mailbox", &format!("mailbox: \"http://127.0.0.1:{port}/mailbox\"")));
+        assert!(has(&found, Severity::Warning, "mailbox", "no connection"), "{found:#?}");
+        assert!(has(&found, Severity::Warning, "mailbox", &format!("127.0.0.1:{port}")), "{found:#?}");
+        assert!(!has(&found, Severity::Warning, "mailbox", "not encrypted"), "{found:#?}");
+        // A name that is never given to a machine (RFC 6761).
+        let (_keep, found) = findings(with("mailbox: mailbox", "mailbox: \"http://mailbox.invalid/mailbox\""));
+        assert!(has(&found, Severity::Warning, "mailbox", "not encrypted"), "{found:#?}");
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{check::Finding, mailbox::MessageName};
+use crate::{
+    check::Finding,
+    mailbox::{MessageName, Trouble},
+};
 
 pub use crate::agreement::Problem;
 
@@ -185,15 +188,27 @@ pub enum Error {
         /// The most it may hold.
         limit_bytes: u64,
     },
-    /// A place of a sort that cannot be used.
-    #[error("{field}: {scheme} addresses cannot be used here (known: {known})")]
-    UnsupportedPlace {
-        /// The field of the space file.
-        field: &'static str,
-        /// The scheme of the address.
-        scheme: String,
-        /// What can be used.
-        known: &'static str,
+    /// A mailbox on another machine did not do what was asked.
+    #[error("cannot {action} {place}: {trouble}")]
+    Mailbox {
+        /// What was tried.
+        action: &'static str,
+        /// The address, without credentials.
+        place: String,
+        /// Why it failed.
+        trouble: Trouble,
+    },
+    /// A message should be removed where nobody may.
+    #[error("cannot remove {place}: an HTTP mailbox lets nobody remove messages")]
+    CannotRemove {
+        /// The message's address, without credentials.
+        place: String,
+    },
+    /// A message may not be put into the mailbox.
+    #[error("the message is refused: {rule}")]
+    NotAdmitted {
+        /// The rule that it breaks.
+        rule: &'static str,
     },
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
@@ -203,6 +218,17 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the same may succeed later without anybody changing a thing.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Mailbox { trouble, .. } => trouble.is_retryable(),
+            // A share that parties have in common may be away for a while.
+            Self::NoFolder { what, .. } => *what == "mailbox",
+            _ => false,
+        }
     }
 
     /// Says what to do about it, where there is something to do.
@@ -263,7 +289,13 @@ impl Error {
             Self::Protocol(source) => return source.remedy(),
             Self::UnsafeMessageName => "use only names that a mailbox gave".into(),
             Self::MessageTooLarge { name, .. } => format!("remove {name} from the mailbox: no message is that large"),
-            Self::UnsupportedPlace { known, .. } => format!("give {known}"),
+            Self::Mailbox { trouble, .. } => trouble.remedy().into(),
+            Self::CannotRemove { .. } => "leave it: the workload removes what it has collected".into(),
+            Self::NotAdmitted { .. } => {
+                "use the current space.yaml and your own key file, and enrol again; a newcomer waits until the workload has the \
+                 new space.yaml"
+                    .into()
+            }
             Self::NoRandomness(_) => return None,
         })
     }

@@ -14,7 +14,7 @@
 //! | [`memory`] | what a party remembers beside its key file: approved names, highest epoch and serial, dataset versions |
 //! | [`mailbox`] | how enrolment messages travel |
 //!
-//! This crate sees no row and no event, runs nothing, and opens no network connection.
+//! This crate sees no row and no event, and runs nothing. It connects to nothing but the mailbox that the agreement names.
 
 pub mod agreement;
 pub mod check;
@@ -32,6 +32,6 @@ pub use agreement::{Draft, Participant, Party, Role, Space};
 pub use check::{Finding, Severity};
 pub use error::{Error, Result};
 pub use layout::Layout;
-pub use location::{Location, QueuePlace};
-pub use mailbox::{FolderMailbox, Mailbox, MessageName};
+pub use location::{Location, MailboxPlace, QueuePlace};
+pub use mailbox::{FolderMailbox, HttpMailbox, Mailbox, MessageName, ObjectStoreMailbox};
 pub use memory::Memory;

@@ -10,7 +10,7 @@ use std::{
 
 use url::Url;
 
-/// Where a dataset or the mailbox lies.
+/// Where a dataset lies.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     /// A file or folder.
@@ -63,6 +63,76 @@ impl fmt::Display for Location {
 impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Location({self})")
+    }
+}
+
+/// Where enrolment messages travel. An address holds no credentials: those of a bucket come from the environment.
+#[derive(Clone, PartialEq, Eq)]
+pub enum MailboxPlace {
+    /// A folder that all parties reach.
+    Folder(PathBuf),
+    /// A bucket with an optional prefix: `s3://bucket/prefix` (also `s3a`), `gs://bucket/prefix`, `az://container/prefix`
+    /// (also `azure`, `abfs`, `abfss`).
+    Bucket(Url),
+    /// An endpoint that serves a mailbox, `http` or `https`.
+    Http(Url),
+}
+
+impl MailboxPlace {
+    /// Gives the same place with a relative path taken from `folder`.
+    #[must_use]
+    pub fn resolve(&self, folder: &Path) -> Self {
+        match self {
+            Self::Folder(path) => Self::Folder(folder.join(path)),
+            address => address.clone(),
+        }
+    }
+
+    /// The path, where it is one.
+    #[must_use]
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            Self::Bucket(_) | Self::Http(_) => None,
+        }
+    }
+}
+
+impl FromStr for MailboxPlace {
+    type Err = LocationProblem;
+
+    fn from_str(text: &str) -> Result<Self, LocationProblem> {
+        let url = match parse(text)? {
+            Parsed::Path(path) => return Ok(Self::Folder(path)),
+            Parsed::Url(url) => url,
+        };
+        // `abfss://container@account.dfs.core.windows.net` names the container where other addresses have a user.
+        let names_container = matches!(url.scheme(), "abfs" | "abfss") && url.password().is_none();
+        if (has_credentials(&url) && !names_container) || url.query().is_some() || url.fragment().is_some() {
+            return Err(LocationProblem::Credentials);
+        }
+        let is_hostless = url.host_str().is_none_or(str::is_empty);
+        match url.scheme() {
+            "http" | "https" => Ok(Self::Http(url)),
+            "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss" if is_hostless => Err(LocationProblem::NoBucket),
+            "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss" => Ok(Self::Bucket(url)),
+            _ => Err(LocationProblem::UnknownScheme { known: "s3, gs, az, abfs, https, http" }),
+        }
+    }
+}
+
+impl fmt::Display for MailboxPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => path.display().fmt(f),
+            Self::Bucket(url) | Self::Http(url) => show(url, f),
+        }
+    }
+}
+
+impl fmt::Debug for MailboxPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MailboxPlace({self})")
     }
 }
 
@@ -132,6 +202,26 @@ pub enum LocationProblem {
         /// The schemes that can.
         known: &'static str,
     },
+    /// An address with something in it that may be secret, in a file that is not.
+    #[error("the address holds a user name, password, query or fragment, which everybody with this file would read")]
+    Credentials,
+    /// The address of a bucket that names none.
+    #[error("the address names no bucket")]
+    NoBucket,
+}
+
+impl LocationProblem {
+    /// Says what to do about it.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Credentials => {
+                "remove it from the address; buckets take credentials from the environment (AWS_..., GOOGLE_..., AZURE_...)"
+            }
+            Self::NoBucket => "write it after the scheme, such as s3://bucket/prefix",
+            _ => "give a path relative to the folder of this file, or an address that can be used here",
+        }
+    }
 }
 
 enum Parsed {
@@ -160,6 +250,13 @@ fn show(url: &Url, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, ":{port}")?;
     }
     f.write_str(url.path())
+}
+
+/// Whether an address names this machine. Hosts of schemes other than http(s) are not parsed as numbers by the URL standard.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let number = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || number.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether an address holds a user name or password.
@@ -219,6 +316,49 @@ mod tests {
     }
 
     #[test]
+    fn a_mailbox_is_a_folder_a_bucket_or_an_endpoint() {
+        use LocationProblem::*;
+        let place = |text: &str| text.parse::<MailboxPlace>();
+        assert_eq!(
+            place("mailbox").unwrap().resolve(Path::new("/space")),
+            MailboxPlace::Folder("/space/mailbox".into())
+        );
+        for text in [
+            "s3://bucket",
+            "s3://bucket/a/prefix",
+            "s3a://bucket/x",
+            "gs://bucket/x",
+            "az://container/x",
+            "azure://container",
+            "abfs://container/x",
+            "abfss://container@account.dfs.core.windows.net/x",
+        ] {
+            assert!(matches!(place(text), Ok(MailboxPlace::Bucket(_))), "{text}");
+        }
+        for text in ["https://example.com/mailbox", "http://127.0.0.1:8080/mailbox", "http://[::1]:8080"] {
+            assert!(matches!(place(text), Ok(MailboxPlace::Http(_))), "{text}");
+            assert_eq!(place(text).unwrap().resolve(Path::new("/space")), place(text).unwrap());
+        }
+        for text in ["redis://localhost", "file:///etc", "ftp://example.com/x"] {
+            assert!(matches!(place(text), Err(UnknownScheme { .. })), "{text}");
+        }
+        assert_eq!(place("s3:///prefix").unwrap_err(), NoBucket);
+        for text in [
+            "https://user@example.com/mailbox",
+            "https://:secret@example.com/mailbox",
+            "https://example.com/mailbox?sig=secret",
+            "https://example.com/mailbox#secret",
+            "s3://key:secret@bucket/prefix",
+            "abfss://container:secret@account.dfs.core.windows.net/x",
+            "az://container/prefix?sv=2022&sig=secret",
+        ] {
+            let problem = place(text).unwrap_err();
+            assert_eq!(problem, Credentials, "{text}");
+            assert!(!problem.to_string().contains("secret") && problem.remedy().contains("environment"));
+        }
+    }
+
+    #[test]
     fn shows_no_credentials() {
         let url: Location =
             "https://user:secret1@example.com:8443/a.parquet?signature=secret2#secret3".parse().unwrap();
@@ -244,6 +384,7 @@ mod tests {
         #[test]
         fn any_text_is_a_location_or_refused(text in "\\PC*|[a-z]{1,6}://[\\PC]{0,40}") {
             let _ = text.parse::<Location>().map(|location| format!("{location}{location:?}"));
+            let _ = text.parse::<MailboxPlace>().map(|place| format!("{place}{place:?}"));
             let _ = text.parse::<QueuePlace>().map(|place| format!("{place}{place:?}"));
         }
     }

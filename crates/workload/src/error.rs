@@ -353,6 +353,7 @@ impl Error {
             Self::NoEpoch | Self::NotEnrolled { .. } | Self::DatasetMissing { .. } | Self::SpaceUnreadable { .. } => {
                 true
             }
+            Self::Space(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(

@@ -60,7 +60,7 @@ impl Workload {
         let root = space.root();
         let former: Vec<_> = keys.former_tokens().iter().map(|secret| secret.state_key(&root)).collect();
         let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root), &former)?;
-        let mailbox = mailbox::open(&layout.mailbox)?;
+        let mailbox = mailbox::open(&layout.workload_mailbox())?;
         Ok(Self { space, root, layout, keys, state, mailbox, options })
     }
 

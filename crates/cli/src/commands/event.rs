@@ -1,13 +1,15 @@
 //! What concerns events: `datafuse send`, `datafuse run` and `datafuse serve`.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use datafuse_core::id::ParticipantId;
-use datafuse_space::{Layout, QueuePlace, Space, keyfile};
+use datafuse_space::{Layout, MailboxPlace, QueuePlace, Space, keyfile, mailbox};
+use datafuse_web::Limits;
 use datafuse_workload::{
     Options, Outcome, Workload,
     audit::AuditLog,
@@ -19,7 +21,7 @@ use datafuse_workload::{
     serve::{OnStage, ServeOptions, Served, serve as serve_queue},
 };
 use serde_json::{Map, Value, json};
-use tokio::{runtime::Runtime, sync::watch};
+use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinHandle};
 
 use super::limits;
 use crate::{
@@ -80,7 +82,11 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
     }
     let space = Space::read(&args.space)?;
     let choice = queue_of(&space, args.redis.as_deref(), &environment)?;
-    let workload = open_workload(space, &args.workload, &environment)?;
+    let workload = open_workload(space.clone(), &args.workload, &environment)?;
+    let layout = workload.layout().clone();
+    if args.http.is_none() && matches!(layout.mailbox, MailboxPlace::Http(_)) {
+        console.warn(format_args!("the agreement's mailbox is {}: --http ADDR serves it", layout.mailbox));
+    }
     let audit = AuditLog::open(workload.layout().audit())?;
     let once = args.once || !environment.daemon.unwrap_or(!environment.is_platform());
     let options = ServeOptions { once, drain: Duration::from_secs(args.drain) };
@@ -91,18 +97,31 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
     let served = runtime.block_on(async {
         let (ask, stop) = watch::channel(false);
         let asked = signalled();
+        let ask = Arc::new(ask);
+        let endpoint = match args.http {
+            Some(address) => Some(serve_mailbox(address, space, &layout, stop.clone(), console).await?),
+            None => None,
+        };
+        let asking = Arc::clone(&ask);
         tokio::spawn(async move {
             asked.await;
             tracing::info!("asked to stop: taking no new events");
             // A second signal stops at once; what is at work is delivered again later.
-            let _ = ask.send(true);
+            let _ = asking.send(true);
             signalled().await;
             std::process::exit(Code::Interrupted as i32);
         });
         let queue = queue::open(&choice).await?;
         let until = if once { "one event" } else { "events until Ctrl-C or SIGTERM" };
         console.say(format_args!("Waiting for {until} in {}", queue.place()));
-        serve_queue(workload, queue.as_ref(), &audit, options, stop, on_stage, |served| hear(console, served)).await
+        let served =
+            serve_queue(workload, queue.as_ref(), &audit, options, stop, on_stage, |served| hear(console, served));
+        let served = served.await;
+        let _ = ask.send(true);
+        if let Some(endpoint) = endpoint {
+            let _ = endpoint.await;
+        }
+        Ok::<_, Failure>(served?)
     });
     // What is still at work does not hold up the end: it is delivered again.
     runtime.shutdown_background();
@@ -113,6 +132,35 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Serves the mailbox over HTTP beside the events, until a stop is asked for.
+async fn serve_mailbox(
+    address: SocketAddr,
+    space: Space,
+    layout: &Layout,
+    mut stop: watch::Receiver<bool>,
+    console: &Console,
+) -> Result<JoinHandle<()>> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(
+            Code::Configuration,
+            format!("cannot listen at {address}: {error}"),
+            "give a free address of this machine with --http",
+        )
+    })?;
+    let mailbox = Arc::from(mailbox::open(&layout.workload_mailbox())?);
+    let admit = Arc::new(move |name: &_, bytes: &_| mailbox::admit(&space, name, bytes));
+    let router = datafuse_web::router(mailbox, admit);
+    // With port 0 the system chose one.
+    let address = listener.local_addr().unwrap_or(address);
+    console.say(format_args!("The mailbox is served at http://{address}/mailbox"));
+    Ok(tokio::spawn(async move {
+        let stopped = async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        datafuse_web::serve(listener, router, Limits::default(), stopped).await;
+    }))
 }
 
 fn hear(console: &Console, served: &Served) {

@@ -97,6 +97,7 @@ impl World {
             "DATAFUSE_KEY",
             "DATAFUSE_PARTY",
             "DATAFUSE_REDIS",
+            "DATAFUSE_HTTP",
             "DATAFUSE_GROUP_BACKEND",
             "DV_APP_ID",
             "DAEMON",

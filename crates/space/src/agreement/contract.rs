@@ -19,7 +19,7 @@ use super::{Draft, Participant, Parts, Party, Role, Space, document};
 use crate::{
     check::Finding,
     layout::Layout,
-    location::{Location, QueuePlace, has_credentials, tidy},
+    location::{Location, MailboxPlace, QueuePlace, has_credentials, tidy},
 };
 
 /// Takes the parts of a parsed file. Only what has no place among the parts is refused here.
@@ -122,7 +122,7 @@ pub(super) fn from_draft(draft: Draft, nonce: [u8; 32]) -> Result<Parts, Vec<Fin
         stewards,
         kinds,
         participants,
-        mailbox: Location::Path(shared.join("mailbox")),
+        mailbox: MailboxPlace::Folder(shared.join("mailbox")),
         queue: QueuePlace::Folder(shared.join("queue")),
         state: "state".into(),
         outputs: "outputs".into(),

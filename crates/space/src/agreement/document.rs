@@ -15,7 +15,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use super::Role;
-use crate::location::{Location, LocationProblem, QueuePlace};
+use crate::location::{Location, LocationProblem, MailboxPlace, QueuePlace};
 
 /// What stands between fact and remedy where both travel through serde as one text.
 pub(super) const REMEDY: char = '\n';
@@ -47,10 +47,11 @@ pub(super) struct Document {
     /// Who takes part, by name.
     #[schemars(extend("minProperties" = 2))]
     pub(super) participants: BTreeMap<Text<ParticipantId>, Participant>,
-    /// Where enrolment messages travel: a folder.
+    /// Where enrolment messages travel: a folder, a bucket (`s3://`, `gs://`, `az://`), or the workload's endpoint
+    /// (`https://`). Credentials of a bucket come from the environment, never from here.
     #[serde(default = "mailbox")]
     #[schemars(extend("default" = "mailbox"))]
-    pub(super) mailbox: Text<Location>,
+    pub(super) mailbox: Text<MailboxPlace>,
     /// Where events wait: a folder, or the address of a Redis server (`redis://`, `rediss://`).
     #[serde(default = "queue")]
     #[schemars(extend("default" = "queue"))]
@@ -303,6 +304,20 @@ impl Textual for Location {
     }
 }
 
+impl Textual for MailboxPlace {
+    const NAME: &'static str = "MailboxPlace";
+    const EXPECTED: &'static str =
+        "a folder, or the address of a bucket or of an http(s) endpoint, without credentials";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|problem| place_refusal(&problem))
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "minLength": 1 })
+    }
+}
+
 impl Textual for QueuePlace {
     const NAME: &'static str = "QueuePlace";
     const EXPECTED: &'static str = "a folder, or the address of a Redis server";
@@ -448,11 +463,11 @@ fn refusal(error: &datafuse_core::Error) -> String {
 }
 
 fn place_refusal(problem: &LocationProblem) -> String {
-    format!("{problem}{REMEDY}give a path relative to the folder of this file, or an address that can be used here")
+    format!("{problem}{REMEDY}{}", problem.remedy())
 }
 
-fn mailbox() -> Text<Location> {
-    Text(Location::Path("mailbox".into()))
+fn mailbox() -> Text<MailboxPlace> {
+    Text(MailboxPlace::Folder("mailbox".into()))
 }
 
 fn queue() -> Text<QueuePlace> {

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use crate::{
     durable,
     error::{Error, Result},
-    location::{Location, QueuePlace},
+    location::{Location, MailboxPlace, QueuePlace},
 };
 
 pub use document::schema;
@@ -132,7 +132,7 @@ struct Parts {
     /// Sorted by name.
     kinds: Vec<Kind>,
     participants: BTreeMap<ParticipantId, Participant>,
-    mailbox: Location,
+    mailbox: MailboxPlace,
     queue: QueuePlace,
     state: PathBuf,
     outputs: PathBuf,
@@ -421,7 +421,7 @@ impl Space {
 
     /// Where enrolment messages travel, as the file says; [`Layout`](crate::Layout) resolves it and the next three.
     #[must_use]
-    pub fn mailbox(&self) -> &Location {
+    pub fn mailbox(&self) -> &MailboxPlace {
         &self.parts.mailbox
     }
 

@@ -327,7 +327,11 @@ prop_compose! {
             stewards: participants.keys().rev().take(2).cloned().collect(),
             kinds,
             participants,
-            mailbox: Location::Path(places[0].clone()),
+            mailbox: match nonce[0] % 3 {
+                0 => MailboxPlace::Bucket("abfss://container@account.dfs.core.windows.net/a%20b'\"".parse().unwrap()),
+                1 => MailboxPlace::Http("https://example.com:8443/a%20b'\"".parse().unwrap()),
+                _ => MailboxPlace::Folder(places[0].clone()),
+            },
             queue: if redis {
                 QueuePlace::Redis("rediss://user:pass@example.com:6380/1".parse().unwrap())
             } else {

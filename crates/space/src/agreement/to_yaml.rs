@@ -7,7 +7,7 @@ use std::fmt::Write;
 use datafuse_core::kind::{Column, Kind};
 
 use super::{Participant, Parts, Role};
-use crate::location::{Location, QueuePlace};
+use crate::location::{Location, MailboxPlace, QueuePlace};
 
 pub(super) fn write(parts: &Parts) -> String {
     let mut out = String::new();
@@ -50,7 +50,14 @@ fn write_parts(out: &mut String, parts: &Parts) -> std::fmt::Result {
         write_participant(out, participant)?;
     }
     out.push_str("\n# Where things lie: paths are relative to the folder of this file.\n");
-    writeln!(out, "mailbox: {}  # enrolment messages on their way; shared by all parties", location(&parts.mailbox))?;
+    let mailbox = match &parts.mailbox {
+        MailboxPlace::Folder(path) => scalar(&path.to_string_lossy()),
+        MailboxPlace::Bucket(url) | MailboxPlace::Http(url) => quoted(url.as_str()),
+    };
+    writeln!(
+        out,
+        "mailbox: {mailbox}  # enrolment messages; shared by all parties; or s3://..., gs://..., az://..., https://..."
+    )?;
     let queue = match &parts.queue {
         QueuePlace::Folder(path) => scalar(&path.to_string_lossy()),
         QueuePlace::Redis(url) => quoted(url.as_str()),
