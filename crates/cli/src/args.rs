@@ -235,7 +235,7 @@ pub(crate) struct PartyArgs {
     /// This party's key file
     #[arg(long, env = "DATAFUSE_KEY")]
     pub(crate) key: PathBuf,
-    /// Approve the shown names without being asked
+    /// Approve the shown names without being asked, but for one that takes the place of a known name
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
@@ -280,6 +280,10 @@ pub(crate) struct EnrolArgs {
     /// Approve this name, after comparing it with the party itself; "workload" for the workload's
     #[arg(long = "approve", value_name = "NAME=DFPUB")]
     pub(crate) approvals: Vec<String>,
+    /// Begin anew where the workload has this party enrolled with a key that its key file does not know; the stewards then act
+    /// as for a newcomer
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) anew: bool,
     /// Stay until enrolment is complete; never approves anybody by itself
     #[arg(long, conflicts_with = "yes")]
     pub(crate) watch: bool,

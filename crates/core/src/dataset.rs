@@ -384,7 +384,7 @@ mod tests {
         let Fixture { mut holder, envelope, secret, .. } = fixture();
         holder.replace(&mut ChaCha20Rng::seed_from_u64(6));
         assert_eq!(envelope.open_as_holder(&holder).unwrap().file_key, secret.file_key);
-        holder.forget_former();
+        holder.forget_former(false);
         assert!(matches!(envelope.open_as_holder(&holder), Err(Error::Mismatch { field: "holder", .. })));
     }
 

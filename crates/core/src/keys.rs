@@ -78,9 +78,14 @@ impl PartyKeys {
         self.former.identities.insert(0, FormerIdentity::of(identity));
     }
 
-    /// Wipes everything that was replaced: files made with it can no longer be opened or re-tokenised.
-    pub fn forget_former(&mut self) {
-        self.former = Former::default();
+    /// Wipes former token secrets and identities: files made with them can no longer be opened or re-tokenised. Former share
+    /// secrets stay, as one may still serve an epoch, unless `shares` says that none does.
+    pub fn forget_former(&mut self, shares: bool) {
+        self.former.tokens.clear();
+        self.former.identities.clear();
+        if shares {
+            self.former.shares.clear();
+        }
     }
 
     /// The key to sign and the key to receive.
@@ -493,10 +498,11 @@ mod tests {
         let signing_key = before.identity.sign.to_bytes();
         assert!(!again.encode().windows(32).any(|window| window == signing_key));
 
-        keys.forget_former();
-        assert!(
-            keys.former_tokens().is_empty() && keys.former_shares().is_empty() && keys.former_identities().is_empty()
-        );
+        keys.forget_former(false);
+        assert!(keys.former_tokens().is_empty() && keys.former_identities().is_empty());
+        assert_eq!(keys.former_shares().len(), 2);
+        keys.forget_former(true);
+        assert!(keys.former_shares().is_empty());
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub enum Round {
     AnswerToWorkload,
     /// A holder's change to another token key, to the workload (`u`).
     RotationToWorkload,
+    /// A holder's wish to be enrolled anew, to the workload (no number).
+    WithdrawalToWorkload,
 }
 
 impl Round {
@@ -44,14 +46,19 @@ impl Round {
             Self::BlindToWorkload => "blind-to-workload",
             Self::AnswerToWorkload => "answer-to-workload",
             Self::RotationToWorkload => "rotation-to-workload",
+            Self::WithdrawalToWorkload => "withdrawal-to-workload",
         }
     }
 
     fn parse(text: &str) -> Result<Self> {
-        [Self::ShareToHolder, Self::BlindToWorkload, Self::AnswerToWorkload, Self::RotationToWorkload]
-            .into_iter()
-            .find(|round| round.as_str() == text)
-            .ok_or(Error::Malformed { what: WHAT })
+        let all = [
+            Self::ShareToHolder,
+            Self::BlindToWorkload,
+            Self::AnswerToWorkload,
+            Self::RotationToWorkload,
+            Self::WithdrawalToWorkload,
+        ];
+        all.into_iter().find(|round| round.as_str() == text).ok_or(Error::Malformed { what: WHAT })
     }
 }
 
@@ -71,7 +78,7 @@ pub struct Header {
     /// The holder whom a steward's blind is for; nobody in the other rounds, where sender or receiver is the holder.
     pub subject: Option<PublicName>,
     /// The token keys it is about: of an answer the key answered with, then those that it replaces, newest first; of a
-    /// rotation the key until now and the next; none in a steward's messages.
+    /// rotation the key until now and the next; of a withdrawal the key that the workload has; none in a steward's messages.
     pub key_ids: Vec<KeyId>,
     /// To the workload: the serial of the announcement whose message key it is sealed to. To a holder: 0.
     pub serial: u64,

@@ -71,6 +71,8 @@ pub enum Done {
     Answered,
     /// As a holder: told the workload of the change to the present token key.
     Rotated,
+    /// As a holder: asked the workload to forget the key that it has, to be enrolled anew.
+    Withdrawn,
 }
 
 /// One thing that is awaited.
@@ -102,6 +104,19 @@ pub enum Awaited {
 /// [`Error::NotApproved`]; [`Error::OtherKeyEnrolled`] where the workload has this party enrolled with a key that its key file
 /// does not know; [`Error::Protocol`] where the mailbox holds something that is not what it claims to be; [`Error::Space`].
 pub fn enrol(party: &Party, approval: Approval<'_>) -> Result<EnrolReport> {
+    enrol_or_begin_anew(party, approval, false)
+}
+
+/// As [`enrol`]; where the workload has this party enrolled with a key that its key file does not know, it asks to be forgotten
+/// and enrolled anew. The stewards then act as for a newcomer.
+///
+/// # Errors
+/// Those of [`enrol`].
+pub fn enrol_anew(party: &Party, approval: Approval<'_>) -> Result<EnrolReport> {
+    enrol_or_begin_anew(party, approval, true)
+}
+
+fn enrol_or_begin_anew(party: &Party, approval: Approval<'_>, anew: bool) -> Result<EnrolReport> {
     let unapproved = party.approve_all(approval)?;
     let announcement = match party.announcement() {
         Err(Error::NoEpoch { .. }) => {
@@ -118,11 +133,11 @@ pub fn enrol(party: &Party, approval: Approval<'_>) -> Result<EnrolReport> {
         other => other?,
     };
     let status = party.status(&announcement)?;
-    let mut run = Run { party, announcement: &announcement, status: status.as_ref(), done: Vec::new() };
-    if party.is_steward() {
-        run.share(&unapproved)?;
-    }
+    let mut run = Run { party, announcement: &announcement, status: status.as_ref(), anew, done: Vec::new() };
+    let shared = if party.is_steward() { run.share(&unapproved) } else { Ok(()) };
+    // What keeps it from serving others does not keep it from its own enrolment.
     let (enrolled, awaited) = run.answer()?;
+    shared?;
     let done = run.done;
     let refusals = status.iter().flat_map(|status| &status.refusals);
     let refusals = refusals.filter(|refusal| refusal.sender.as_ref() == Some(party.name())).cloned().collect();
@@ -154,6 +169,7 @@ struct Run<'a> {
     party: &'a Party,
     announcement: &'a Announcement,
     status: Option<&'a Status>,
+    anew: bool,
     done: Vec<Done>,
 }
 
@@ -226,12 +242,26 @@ impl Run<'_> {
     fn rotate(&mut self, enrolled: KeyId) -> Result<()> {
         let (party, epoch) = (self.party, self.announcement.epoch);
         let (former, key) = (party.keys().token_of(enrolled), party.keys().token());
-        let former = former.ok_or_else(|| Error::OtherKeyEnrolled { participant: party.id().clone() })?;
+        let Some(former) = former else { return self.withdraw(enrolled) };
         let mut header = self.header(Round::RotationToWorkload, party.name(), party.space().workload());
         header.key_ids = vec![enrolled, key.key_id()];
         let rotation = Rotation::new(&former.token_key(party.root(), epoch)?, &key.token_key(party.root(), epoch)?);
         if self.send(header, &rotation.encode(), &self.announcement.message_key)? {
             self.done.push(Done::Rotated);
+        }
+        Ok(())
+    }
+
+    /// Asks the workload to forget the token key that it has, of which this key file knows nothing.
+    fn withdraw(&mut self, enrolled: KeyId) -> Result<()> {
+        let party = self.party;
+        if !self.anew {
+            return Err(Error::OtherKeyEnrolled { participant: party.id().clone() });
+        }
+        let mut header = self.header(Round::WithdrawalToWorkload, party.name(), party.space().workload());
+        header.key_ids = vec![enrolled];
+        if self.send(header, &[], &self.announcement.message_key)? {
+            self.done.push(Done::Withdrawn);
         }
         Ok(())
     }
@@ -267,7 +297,7 @@ impl Run<'_> {
     /// A steward's share for this holder, where it has come; inside, why what has come was refused.
     fn share_from(&self, steward: &PublicName) -> Result<datafuse_core::Result<Option<ShareForHolder>>> {
         let header = self.header(Round::ShareToHolder, steward, self.party.name());
-        let Some(bytes) = self.party.mailbox().read(&message_name(&header)?)? else { return Ok(Ok(None)) };
+        let Some(bytes) = read(self.party, &message_name(&header)?)? else { return Ok(Ok(None)) };
         Ok(Message::decode(&bytes).and_then(|message| {
             if *message.header() != header {
                 return Err(datafuse_core::Error::Malformed { what: "message" });
@@ -278,7 +308,7 @@ impl Run<'_> {
 
     /// Whether a message with this header lies in the mailbox, unaltered.
     fn is_sent(&self, header: &Header) -> Result<bool> {
-        let bytes = self.party.mailbox().read(&message_name(header)?)?;
+        let bytes = read(self.party, &message_name(header)?)?;
         Ok(bytes.is_some_and(|bytes| is_intact(&bytes, header)))
     }
 
@@ -350,6 +380,14 @@ fn share_secret(party: &Party, epoch: Epoch) -> Result<&ShareSecret> {
     let points = secrets.iter().map(|secret| secret.share_point(party.root(), epoch));
     let points = points.collect::<datafuse_core::Result<Vec<_>>>()?;
     Ok(secrets[party.memory().share_of(party.root(), epoch, &points)?])
+}
+
+/// What lies in the mailbox under a name, where it can be a message: one that is too large is none.
+fn read(party: &Party, name: &MessageName) -> Result<Option<Vec<u8>>> {
+    match party.mailbox().read(name) {
+        Err(datafuse_space::Error::MessageTooLarge { .. }) => Ok(None),
+        other => Ok(other?),
+    }
 }
 
 /// A message that was cut or altered on its way must not keep its sender from sending it again.

@@ -176,8 +176,8 @@ impl Error {
                 "ask the party itself which is right; then correct --approve, or have the space file corrected".into()
             }
             Self::OtherKeyEnrolled { .. } => {
-                "--key with the newest copy of the key file; where that is lost, take part under a new name (datafuse keygen) \
-                 without the former one"
+                "--key with the newest copy of the key file; where that is lost, or somebody else changed the key: datafuse enrol \
+                 --anew, after which the stewards enrol too, as for a newcomer"
                     .into()
             }
             Self::SpaceReplaced => "restore the space file, or run the command anew for the other space".into(),

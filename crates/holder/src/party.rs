@@ -35,6 +35,8 @@ pub struct NameToApprove {
     pub founding: bool,
     /// The name that was approved before, where it is another.
     pub formerly: Option<PublicName>,
+    /// The name that the space file says this one succeeds.
+    pub succeeds: Option<PublicName>,
 }
 
 /// Asks whoever is responsible whether these names are right: true for yes.
@@ -128,7 +130,12 @@ impl Party {
                 Standing::New => None,
                 Standing::Changed { approved } => Some(approved),
             };
-            names.push(NameToApprove { party, name: name.clone(), founding, formerly });
+            let succeeds = match &party {
+                agreement::Party::Workload => self.space.workload_former().last(),
+                agreement::Party::Participant(id) => self.space.participant(id)?.former.last(),
+            };
+            let succeeds = succeeds.cloned();
+            names.push(NameToApprove { party, name: name.clone(), founding, formerly, succeeds });
         }
         Ok(names)
     }
@@ -169,6 +176,8 @@ impl Party {
     /// # Errors
     /// [`Error::NotApproved`] where the answer is no and a founding name is among them; [`Error::Space`] for the memory.
     pub fn approve_all(&self, approval: Approval<'_>) -> Result<Vec<NameToApprove>> {
+        // Who left and comes back is asked for again.
+        self.memory.retain(&self.root, |id| self.space.participant(id).is_ok())?;
         self.ask(self.names_to_approve()?, approval)
     }
 

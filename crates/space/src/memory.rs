@@ -90,7 +90,8 @@ impl Memory {
         })
     }
 
-    /// Remembers that these parties' names were approved in a space, in the place of former ones.
+    /// Remembers that these parties' names were approved in a space, in the place of former ones. Of a workload's former name
+    /// no announcement counts any more: a thief of its key may have announced whatever it liked.
     ///
     /// # Errors
     /// [`Error::MemoryDamaged`], [`Error::MemoryVersion`], [`Error::Io`].
@@ -99,12 +100,28 @@ impl Memory {
             let space = known.space_mut(root);
             for (party, name) in names {
                 match party {
-                    Party::Workload => space.workload = Some(name.clone()),
+                    Party::Workload => {
+                        let former = space.workload.replace(name.clone());
+                        if former.is_some_and(|former| former != *name) {
+                            (space.announced, space.status) = (None, None);
+                        }
+                    }
                     Party::Participant(id) => {
                         space.participants.insert(id.clone(), name.clone());
                     }
                 }
             }
+            Ok(())
+        })
+    }
+
+    /// Forgets the approval of participants that are not in the space, so that it is asked for when one comes back.
+    ///
+    /// # Errors
+    /// [`Error::MemoryDamaged`], [`Error::MemoryVersion`], [`Error::Io`].
+    pub fn retain(&self, root: &Root, present: impl Fn(&ParticipantId) -> bool) -> Result<()> {
+        self.change(|known| {
+            known.space_mut(root).participants.retain(|id, _| present(id));
             Ok(())
         })
     }
@@ -413,6 +430,24 @@ mod tests {
         assert!(matches!(error, Error::Protocol(datafuse_core::Error::Replayed { what: "status", .. })));
         memory.see_status(&status(2, 1)).unwrap();
         assert!(memory.see_status(&status(1, 9)).is_err());
+    }
+
+    #[test]
+    fn what_a_former_workload_announced_binds_nobody_and_who_left_is_asked_again() {
+        let (_keep, memory) = memory();
+        let acme = Party::Participant("acme".parse().unwrap());
+        memory.approve(&root(), [(&Party::Workload, &name(1)), (&acme, &name(2))]).unwrap();
+        memory.see(&announcement(1 << 60, 1 << 60)).unwrap();
+        assert!(memory.see(&announcement(2, 7)).is_err());
+        memory.approve(&root(), [(&Party::Workload, &name(1))]).unwrap();
+        assert!(memory.see(&announcement(2, 7)).is_err(), "the same name changes nothing");
+        memory.approve(&root(), [(&Party::Workload, &name(3))]).unwrap();
+        memory.see(&announcement(2, 7)).unwrap();
+
+        memory.retain(&root(), |id| id.as_str() == "acme").unwrap();
+        assert_eq!(memory.standing(&root(), &acme, &name(2)).unwrap(), Standing::Approved);
+        memory.retain(&root(), |_| false).unwrap();
+        assert_eq!(memory.standing(&root(), &acme, &name(2)).unwrap(), Standing::New);
     }
 
     #[test]

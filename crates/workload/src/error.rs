@@ -192,6 +192,9 @@ pub enum Error {
         /// The announced epoch.
         announced: Epoch,
     },
+    /// A number that only grows has come to its end.
+    #[error("an epoch or serial has reached the largest number there is")]
+    NumbersExhausted,
     /// The agreement cannot be read again.
     #[error("the agreement cannot be read any more")]
     SpaceUnreadable {
@@ -410,6 +413,7 @@ impl Error {
             Self::EpochOpen { .. } => "epoch-open",
             Self::EpochAnnounced { .. } => "epoch-announced",
             Self::StateBehind { .. } => "state-behind",
+            Self::NumbersExhausted => "numbers-exhausted",
             Self::SpaceUnreadable { .. } => "space-unreadable",
             Self::SpaceReplaced => "space-replaced",
             Self::StewardChangedShare { .. } => "steward-changed-share",
@@ -504,6 +508,9 @@ impl Error {
             Self::StateBehind { .. } => {
                 "go on with the newest state; where it is lost: datafuse run INITIALIZE --new-epoch, and everybody enrols anew"
                     .to_owned()
+            }
+            Self::NumbersExhausted => {
+                "somebody has announced with the workload's key: datafuse key replace, and a new epoch".to_owned()
             }
             Self::SpaceUnreadable { source } => {
                 source.remedy().unwrap_or_else(|| "mend the space file; the event is tried again".to_owned())

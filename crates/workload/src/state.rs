@@ -129,6 +129,8 @@ impl State {
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", "ON")?;
         db.pragma_update(None, "secure_delete", "ON")?;
+        // What a VACUUM needs for a while stays in memory.
+        db.pragma_update(None, "temp_store", "MEMORY")?;
         let mut state = Self { db, key };
         state.migrate()?;
         state.bind(root, former)?;
@@ -203,7 +205,8 @@ impl State {
             .into_iter()
             .chain(announced)
             .fold((0, 0), |(epoch, serial), (other, number)| (epoch.max(other.0), serial.max(number)));
-        let opened = OpenEpoch { epoch: Epoch(epoch + 1), serial: serial + 1, opened_by: opened_by.clone() };
+        let next = |number: u64| number.checked_add(1).ok_or(Error::NumbersExhausted);
+        let opened = OpenEpoch { epoch: Epoch(next(epoch)?), serial: next(serial)?, opened_by: opened_by.clone() };
         let seal = |name: &str, secret: &[u8]| self.seal(&secret_place(opened.epoch, name), secret);
         let sealed = [
             (DATASET_KEY, seal(DATASET_KEY, secrets.dataset_key.as_bytes())?),
@@ -217,6 +220,7 @@ impl State {
             "INSERT INTO epoch (epoch, serial, opened_by, vacuum) VALUES (?1, ?2, ?3, ?4)",
             params![opened.epoch.0, opened.serial, opened_by.as_str(), former.is_some()],
         )?;
+        transaction.execute("INSERT OR IGNORE INTO opener (event) VALUES (?1)", [opened_by.as_str()])?;
         for (name, bytes) in sealed {
             transaction.execute(
                 "INSERT INTO secret (epoch, name, sealed) VALUES (?1, ?2, ?3)",
@@ -226,6 +230,15 @@ impl State {
         transaction.commit()?;
         self.empty_log()?;
         Ok(opened)
+    }
+
+    /// Whether an event opened an epoch, this one or a former one.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn has_opened(&self, event: &EventId) -> Result<bool> {
+        let found = self.db.query_row("SELECT 1 FROM opener WHERE event = ?1", [event.as_str()], |_| Ok(()));
+        Ok(found.optional()?.is_some())
     }
 
     /// The secrets of an epoch.
@@ -250,16 +263,31 @@ impl State {
         })
     }
 
-    /// Gives the next serial for the status that is about to be published.
+    /// The serial of the last status that was published; 0 where none was.
     ///
     /// # Errors
     /// [`Error::State`].
-    pub fn next_status_serial(&mut self) -> Result<u64> {
-        Ok(self.db.query_row(
-            "UPDATE space SET status_serial = status_serial + 1 RETURNING status_serial",
-            [],
-            |row| row.get(0),
-        )?)
+    pub fn status_serial(&self) -> Result<u64> {
+        Ok(self.db.query_row("SELECT status_serial FROM space", [], |row| row.get(0))?)
+    }
+
+    /// Gives the next serial for the status that is about to be published, above `published` as well.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::NumbersExhausted`].
+    pub fn next_status_serial(&mut self, published: u64) -> Result<u64> {
+        let serial = self.status_serial()?.max(published).checked_add(1).ok_or(Error::NumbersExhausted)?;
+        self.db.execute("UPDATE space SET status_serial = ?1", [serial])?;
+        Ok(serial)
+    }
+
+    /// Refuses to go on where another process has sealed everything anew with the next key.
+    ///
+    /// # Errors
+    /// [`Error::StateSealed`], [`Error::State`].
+    pub fn check_key(&self) -> Result<()> {
+        let check: Vec<u8> = self.db.query_row("SELECT check_value FROM space", [], |row| row.get(0))?;
+        self.unseal(SPACE_PLACE, &check).map(drop)
     }
 
     // ---- enrolment ----------------------------------------------------------------------------------------------------
@@ -267,7 +295,8 @@ impl State {
     /// Keeps a steward's blind for a holder; a repeated one changes nothing.
     ///
     /// # Errors
-    /// [`Error::State`]; [`Error::StewardChangedShare`] where the steward's point is another than with other holders.
+    /// [`Error::State`]; [`Error::StewardChangedShare`] where the steward's point is another than with other holders;
+    /// [`Error::Protocol`] with [`Conflict`](datafuse_core::Error::Conflict) where it sent another blind for this holder.
     pub fn keep_blind(
         &mut self,
         epoch: Epoch,
@@ -276,6 +305,7 @@ impl State {
         blind: &BlindForWorkload,
     ) -> Result<()> {
         let sealed = self.seal(&blind_place(epoch, holder, steward), &blind.encode())?;
+        let kept = self.blinds(epoch, holder)?.into_iter().find(|(known, _)| known == steward);
         let transaction = self.immediate()?;
         transaction.execute(
             "INSERT INTO share_point (epoch, steward, point) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -288,6 +318,9 @@ impl State {
         )?;
         if known != blind.share_point() {
             return Err(Error::StewardChangedShare { steward: steward.fingerprint() });
+        }
+        if kept.is_some_and(|(_, kept)| kept.encode() != blind.encode()) {
+            return Err(datafuse_core::Error::Conflict { what: "blind", sender: steward.fingerprint() }.into());
         }
         transaction.execute(
             "INSERT OR REPLACE INTO blind (epoch, holder, steward, sealed) VALUES (?1, ?2, ?3, ?4)",
@@ -458,23 +491,49 @@ impl State {
 
     // ---- datasets -----------------------------------------------------------------------------------------------------
 
-    /// Keeps the first converted canary of an epoch, and gives the one that is kept.
+    /// The converted canary that all of an epoch must equal, and whose it was; `None` before there is one.
     ///
     /// # Errors
     /// [`Error::State`], [`Error::StateSealed`].
-    pub fn canary(&mut self, epoch: Epoch, holder: &PublicName, canary: &[u8; 16]) -> Result<([u8; 16], PublicName)> {
+    pub fn canary(&self, epoch: Epoch) -> Result<Option<([u8; 16], PublicName)>> {
+        let found = self.db.query_row("SELECT holder, sealed FROM canary WHERE epoch = ?1", [epoch.0], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
+        });
+        found
+            .optional()?
+            .map(|(holder, sealed)| {
+                let kept = self.unseal(&canary_place(epoch), &sealed)?;
+                let kept = kept.as_slice().try_into().map_err(|_| Error::StateSealed)?;
+                Ok((kept, PublicName::from_bytes(&holder)?))
+            })
+            .transpose()
+    }
+
+    /// Keeps a holder's canary where there is none, or where nobody but this holder vouches for the one that is.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn keep_canary(&mut self, epoch: Epoch, holder: &PublicName, canary: &[u8; 16]) -> Result<()> {
         let sealed = self.seal(&canary_place(epoch), canary)?;
         self.db.execute(
-            "INSERT INTO canary (epoch, holder, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            "INSERT INTO canary (epoch, holder, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET sealed = ?3
+             WHERE holder = ?2 AND NOT EXISTS (SELECT 1 FROM dataset WHERE epoch = ?1 AND holder <> ?2)",
             params![epoch.0, holder.to_bytes(), sealed],
         )?;
-        let (holder, sealed): (Vec<u8>, Vec<u8>) =
-            self.db.query_row("SELECT holder, sealed FROM canary WHERE epoch = ?1", [epoch.0], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
-        let kept = self.unseal(&canary_place(epoch), &sealed)?;
-        let kept = kept.as_slice().try_into().map_err(|_| Error::StateSealed)?;
-        Ok((kept, PublicName::from_bytes(&holder)?))
+        Ok(())
+    }
+
+    /// Whether somebody but this holder has an accepted dataset in the epoch.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn others_accepted(&self, epoch: Epoch, holder: &PublicName) -> Result<bool> {
+        let found = self.db.query_row(
+            "SELECT 1 FROM dataset WHERE epoch = ?1 AND holder <> ?2 LIMIT 1",
+            params![epoch.0, holder.to_bytes()],
+            |_| Ok(()),
+        );
+        Ok(found.optional()?.is_some())
     }
 
     /// The newest accepted version of a dataset.

@@ -58,8 +58,11 @@ impl Workload {
         create_private_folder(&layout.state)?;
         create_private_folder(&layout.fused())?;
         let root = space.root();
+        // A former key's seals are replaced in here, which nobody may look at meanwhile.
+        let alone = lock(&layout.state)?;
         let former: Vec<_> = keys.former_tokens().iter().map(|secret| secret.state_key(&root)).collect();
         let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root), &former)?;
+        drop(alone);
         let mailbox = mailbox::open(&layout.workload_mailbox())?;
         Ok(Self { space, root, layout, keys, state, mailbox, options })
     }
@@ -131,12 +134,16 @@ impl Workload {
 
     /// Waits until no other process works on this state, and keeps others out until the guard is dropped.
     pub(crate) fn lock(&self) -> Result<StateLock> {
-        let path = self.layout.state.join("lock");
-        let error = |source| Error::Folder { action: "lock", path: path.clone(), source };
-        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(error)?;
-        file.lock().map_err(error)?;
-        Ok(StateLock { _file: file })
+        lock(&self.layout.state)
     }
+}
+
+fn lock(state: &Path) -> Result<StateLock> {
+    let path = state.join("lock");
+    let error = |source| Error::Folder { action: "lock", path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(error)?;
+    file.lock().map_err(error)?;
+    Ok(StateLock { _file: file })
 }
 
 fn refuse_other_workload(space: &Space, keys: &PartyKeys) -> Result<()> {

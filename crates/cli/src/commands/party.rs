@@ -34,14 +34,18 @@ fn open(args: &PartyArgs) -> Result<Party> {
 fn approve(console: &Console, yes: bool, names: &[NameToApprove]) -> bool {
     let changed = names.iter().any(|name| name.formerly.is_some());
     console.warn("these names were not approved on this machine yet. Compare each fingerprint with the party itself:");
-    for NameToApprove { party, name, founding, formerly } in names {
+    for NameToApprove { party, name, founding, formerly, succeeds } in names {
         let what = if *founding { "founding name" } else { "participant" };
         eprintln!("  {party} ({what}): {}\n    {name}", name.fingerprint());
+        if let Some(succeeds) = succeeds {
+            eprintln!("    in the place of {}", succeeds.fingerprint());
+        }
         if let Some(formerly) = formerly {
             eprintln!("    CHANGED: until now its fingerprint was {}", formerly.fingerprint());
         }
     }
-    if yes {
+    // A script's yes is for names that are new, not for another one in the place of a known one.
+    if yes && !changed {
         return true;
     }
     if !std::io::stdin().is_terminal() {
@@ -61,7 +65,11 @@ pub(super) fn enrol(args: &EnrolArgs, console: &Console) -> Result<()> {
     if args.watch {
         return watch(&mut party, Duration::from_secs(args.interval.max(1)), console);
     }
-    let report = enrol::enrol(&party, &mut |names| approve(console, args.party.yes, names))?;
+    let approval = &mut |names: &[NameToApprove]| approve(console, args.party.yes, names);
+    let report = match args.anew {
+        true => enrol::enrol_anew(&party, approval)?,
+        false => enrol::enrol(&party, approval)?,
+    };
     console.result(&enrol_json(&party, &report), || enrol_text(&party, &report));
     match report.unapproved.as_slice() {
         [] => Ok(()),
@@ -91,7 +99,8 @@ fn watch(party: &mut Party, interval: Duration, console: &Console) -> Result<()>
                 }
                 failed = None;
             }
-            Err(error) if error.is_retryable() => {
+            // A mailbox may be away for a while, and what somebody put into it is put right by the workload's next event.
+            Err(error) if error.is_retryable() || is_of_the_mailbox(&error) => {
                 let failure = Failure::from(error);
                 if failed.as_ref() != Some(&failure.fact) {
                     console.warn(format_args!("{}; trying again", failure.fact));
@@ -110,6 +119,16 @@ fn watch(party: &mut Party, interval: Duration, console: &Console) -> Result<()>
             let fact = "stopped before enrolment was complete";
             return Err(Failure::new(Code::Interrupted, fact, "run it again; nothing is lost"));
         }
+    }
+}
+
+/// Whether the mailbox held something that is not what it claims to be, such as an old announcement put back.
+fn is_of_the_mailbox(error: &datafuse_holder::Error) -> bool {
+    use datafuse_holder::Error as E;
+    match error {
+        E::Protocol(_) => true,
+        E::Space(error) => matches!(**error, datafuse_space::Error::Protocol(_)),
+        _ => false,
     }
 }
 
@@ -190,6 +209,9 @@ fn done_words(done: &Done) -> String {
         Done::SharedWith(holder) => format!("as a steward, let {holder} in"),
         Done::Answered => "answered the stewards".to_owned(),
         Done::Rotated => "told the workload of the next token key".to_owned(),
+        Done::Withdrawn => {
+            "asked the workload to be enrolled anew; the stewards enrol too, as for a newcomer".to_owned()
+        }
     }
 }
 

@@ -68,6 +68,13 @@ fn the_event_that_opened_an_epoch_opens_no_other_when_it_comes_again() {
     for _ in 0..2 {
         world.event_with_id("second", "INITIALIZE", json!({ "new_epoch": true })).unwrap();
     }
+    // Nor does it where its end was never noted: the process died, and another epoch was opened since.
+    let db = rusqlite::Connection::open(world.path("state/state.db")).unwrap();
+    assert_eq!(db.execute("DELETE FROM event", []).unwrap(), 2);
+    drop(db);
+    for event in ["first", "second"] {
+        world.event_with_id(event, "INITIALIZE", json!({ "new_epoch": true })).unwrap();
+    }
     assert_eq!(world.party("acme").announcement().unwrap().epoch.0, 2);
 }
 
@@ -117,21 +124,44 @@ fn a_steward_serves_an_epoch_with_one_share_and_the_next_with_its_new_one() {
     assert_eq!(world.check().unwrap(), 2);
 
     world.event("INITIALIZE", json!({ "new_epoch": true })).unwrap();
-    world.change_keys("acme", |keys| {
-        let body = keys.encode();
-        // Without the former share epoch 2 works all the same.
-        *keys = datafuse_core::keys::PartyKeys::decode(&body).unwrap();
-    });
     world.enrol_all(&["acme", "globex", "initech"]);
     for holder in ["acme", "globex", "initech"] {
         world.rekey(holder).unwrap();
     }
     assert_eq!(world.check().unwrap(), 2);
-    world.change_keys("acme", datafuse_core::keys::PartyKeys::forget_former);
+    world.change_keys("acme", |keys| keys.forget_former(true));
     world.join("umbrella");
     world.enrol_all(&["acme", "globex", "umbrella"]);
     world.protect("umbrella");
     assert_eq!(world.check().unwrap(), 2);
+}
+
+#[test]
+fn what_a_thief_announced_in_the_former_workloads_name_binds_nobody() {
+    use datafuse_core::{announcement::Announcement, id::Epoch};
+
+    let world = World::at_work(&["acme", "globex"]);
+    let stolen = world.keys("workload");
+    let root = world.space().root();
+    let forged =
+        Announcement { root, epoch: Epoch(1 << 40), serial: 1 << 40, dataset_key: [9; 32], message_key: [9; 32] };
+    let place = world.path("mailbox").join(format!("announcement-{root}.cbor"));
+    fs::write(&place, forged.sign(stolen.identity())).unwrap();
+    // The parties follow it: they cannot know better. The workload does not go on beside it.
+    assert_eq!(world.party("acme").announcement().unwrap().epoch, Epoch(1 << 40));
+    assert!(matches!(world.event("ENROL", json!({})), Err(Error::StateBehind { .. })));
+    // With a new name the former one's announcements are nothing, to the workload and to whoever approves the new name.
+    world.replace("workload");
+    world.event("INITIALIZE", json!({ "new_epoch": true })).unwrap();
+    world.enrol_all(&["acme", "globex"]);
+    for holder in ["acme", "globex"] {
+        assert_eq!(world.rekey(holder).unwrap().epoch, Epoch(2));
+    }
+    assert_eq!(world.check().unwrap(), 2);
+    fs::write(&place, forged.sign(stolen.identity())).unwrap();
+    assert!(world.enrol("acme").is_err());
+    assert_eq!(world.check().unwrap(), 2, "and the workload puts its own back");
+    assert!(world.enrol("acme").unwrap().enrolled);
 }
 
 /// Every sealed value in the workload's database, and its re-keys and answers above all.

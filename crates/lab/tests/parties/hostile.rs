@@ -280,6 +280,21 @@ fn mutate(bytes: &[u8], rng: &mut ChaCha20Rng) -> Vec<u8> {
 }
 
 #[test]
+fn files_that_are_no_messages_keep_nobody_waiting() {
+    let world = before_collection();
+    let huge = vec![0; (datafuse_space::mailbox::MAX_MESSAGE_BYTES + 1) as usize];
+    for name in ["answer-to-workload-00.msg", "rubbish.msg"] {
+        world.put(&name.parse().unwrap(), &huge);
+    }
+    world.put(&"empty.msg".parse().unwrap(), b"");
+    let status = world.path("mailbox").join(format!("status-{}.cbor", world.space().root()));
+    std::fs::write(status, &huge).unwrap();
+    let collected = world.collect();
+    assert_eq!((collected.newly_enrolled.len(), collected.refused), (2, 3));
+    assert!(world.enrol("acme").unwrap().is_complete());
+}
+
+#[test]
 fn a_damaged_share_is_told_to_its_holder_and_sent_again_by_its_steward() {
     let world = World::new(&["acme", "globex"], 2);
     world.event("INITIALIZE", json!({})).unwrap();

@@ -108,6 +108,46 @@ fn a_new_name_takes_over_what_the_former_had_and_the_others_do_nothing() {
 }
 
 #[test]
+fn a_holder_whose_key_a_thief_changed_enrols_anew_under_its_new_name() {
+    for holder in ["initech", "acme"] {
+        let world = World::at_work(&["acme", "globex", "initech"]);
+        let before = world.keys(holder);
+        // The thief is faster: it rotates, and the owner's copy knows nothing of that key.
+        world.rotate(holder);
+        world.enrol(holder).unwrap();
+        world.collect();
+        world.change_keys(holder, |keys| *keys = before);
+        world.replace(holder);
+        world.collect();
+        let error = world.enrol(holder).unwrap_err();
+        assert!(matches!(error, datafuse_holder::Error::OtherKeyEnrolled { .. }), "{error}");
+        assert!(error.remedy().unwrap().contains("--anew"));
+        let report = datafuse_holder::enrol::enrol_anew(&world.party(holder), &mut |_| true).unwrap();
+        assert!(report.done.contains(&Done::Withdrawn), "{report:?}");
+        world.collect();
+        world.enrol_all(&["acme", "globex", "initech"]);
+        world.rekey(holder).unwrap();
+        assert_eq!(world.check().unwrap(), 2, "{holder}");
+        assert!(world.enrol(holder).unwrap().enrolled);
+    }
+}
+
+#[test]
+fn who_left_and_comes_back_is_approved_anew() {
+    let world = World::at_work(&["acme", "globex", "initech"]);
+    let with = fs::read_to_string(world.space_file()).unwrap();
+    world.leave("initech");
+    for holder in ["acme", "globex"] {
+        world.enrol(holder).unwrap();
+    }
+    world.collect();
+    fs::write(world.space_file(), with).unwrap();
+    let report = enrol(&world.party("acme"), &mut |_| false).unwrap();
+    assert_eq!(report.unapproved.len(), 1);
+    assert!(report.done.is_empty());
+}
+
+#[test]
 fn the_workloads_new_name_is_approved_by_the_parties_and_keeps_the_space() {
     let world = World::at_work(&["acme", "globex"]);
     let root = world.space().root();

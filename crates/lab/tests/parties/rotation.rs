@@ -137,7 +137,7 @@ fn the_workloads_own_key_change_reseals_its_state() {
     let former = world.keys("workload");
     world.rotate("workload");
     assert_eq!(world.check().unwrap(), 2);
-    world.change_keys("workload", datafuse_core::keys::PartyKeys::forget_former);
+    world.change_keys("workload", |keys| keys.forget_former(true));
     assert_eq!(world.check().unwrap(), 2);
     // The former key opens it no more.
     world.change_keys("workload", |keys| *keys = former);

@@ -64,6 +64,7 @@ pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
             Err(Error::Protocol(error)) => {
                 tracing::warn!(holder = %id, reason = %error, "refused an enrolment");
                 workload.state_mut().forget_parts(open.epoch, &name)?;
+                remove_shares(workload, &name)?;
                 let refusal = Refusal { sender: Some(name), reason: error.to_string() };
                 workload.state_mut().note_refusal(open.epoch, &refusal)?;
                 refused += 1;
@@ -102,7 +103,17 @@ fn take_in(workload: &mut Workload, open: &OpenEpoch, secrets: &EpochSecrets, na
     let refused = |sender: Option<&PublicName>, error: &dyn std::fmt::Display| {
         Taken::Refused(Refusal { sender: sender.cloned(), reason: error.to_string() })
     };
-    let Some(bytes) = workload.mailbox().read(name)? else { return Ok(Taken::Left) };
+    let bytes = match workload.mailbox().read(name) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(Taken::Left),
+        Err(error @ datafuse_space::Error::MessageTooLarge { .. }) => return Ok(refused(None, &error)),
+        // One file that this user may not read keeps nobody else waiting.
+        Err(datafuse_space::Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            tracing::warn!(message = %name, "cannot read an enrolment message: give this user access to it");
+            return Ok(Taken::Left);
+        }
+        Err(other) => return Err(other.into()),
+    };
     let message = match Message::decode(&bytes) {
         Ok(message) => message,
         Err(error) => return Ok(refused(None, &error)),
@@ -139,6 +150,7 @@ fn take_in(workload: &mut Workload, open: &OpenEpoch, secrets: &EpochSecrets, na
         Round::BlindToWorkload => keep_blind(workload, open, &message, &payload),
         Round::AnswerToWorkload => keep_answer(workload, open, &message, &payload),
         Round::RotationToWorkload => read_change(&message, &payload),
+        Round::WithdrawalToWorkload => withdraw(workload, open, &message),
         Round::ShareToHolder => return Ok(refused(Some(&sender), &"a share is for a holder, not for the workload")),
     };
     match taken {
@@ -208,6 +220,20 @@ fn read_change(message: &Message, payload: &[u8]) -> Result<Taken> {
     }
 }
 
+/// Lets a holder be enrolled anew: its re-key, and what waits for it, is forgotten.
+fn withdraw(workload: &mut Workload, open: &OpenEpoch, message: &Message) -> Result<Taken> {
+    let (holder, key_ids) = (&message.header().sender, message.header().key_ids.as_slice());
+    match (key_ids, workload.state().enrolled(open.epoch, holder)?) {
+        (&[key_id], Some(enrolled)) if key_id == enrolled => {
+            tracing::info!(holder = holder.fingerprint(), "a holder enrols anew");
+            workload.state_mut().withdraw(open.epoch, holder, key_id)?;
+            Ok(Taken::Kept)
+        }
+        (&[_], _) => Ok(Taken::NotNeeded),
+        _ => Err(datafuse_core::Error::Malformed { what: "withdrawal" }.into()),
+    }
+}
+
 /// Applies changes of token keys, each once, in the order in which they follow each other. Gives who has a new key.
 fn rotate(
     workload: &mut Workload,
@@ -260,6 +286,17 @@ fn settle(workload: &mut Workload, open: &OpenEpoch) -> Result<()> {
     Ok(())
 }
 
+/// Removes the stewards' shares for a holder from the mailbox, so that they are sent again.
+fn remove_shares(workload: &Workload, holder: &PublicName) -> Result<()> {
+    for name in workload.mailbox().list()?.iter().filter(|name| mailbox::is_message(name)) {
+        let Some(Ok(message)) = read(workload, name)?.map(|bytes| Message::decode(&bytes)) else { continue };
+        if message.header().round == Round::ShareToHolder && message.header().receiver == *holder {
+            workload.mailbox().remove(name)?;
+        }
+    }
+    Ok(())
+}
+
 /// Enrols a holder where all its parts are there. Gives whether it did.
 fn advance(workload: &mut Workload, open: &OpenEpoch, holder: &PublicName) -> Result<bool> {
     let state = workload.state();
@@ -280,17 +317,27 @@ fn advance(workload: &mut Workload, open: &OpenEpoch, holder: &PublicName) -> Re
     }
 }
 
-/// The newest announcement in the mailbox that this workload signed, under its present name or a former one.
-pub(super) fn announced(workload: &Workload) -> Result<Option<Announcement>> {
-    let Some(bytes) = workload.mailbox().read(&mailbox::announcement_name(workload.root()))? else { return Ok(None) };
+/// What lies in the mailbox under a name, where it can be a message: one that is too large is none.
+pub(super) fn read(workload: &Workload, name: &MessageName) -> Result<Option<Vec<u8>>> {
+    match workload.mailbox().read(name) {
+        Err(datafuse_space::Error::MessageTooLarge { .. }) => Ok(None),
+        other => Ok(other?),
+    }
+}
+
+/// The announcement in the mailbox, where this workload signed it; `or_formerly` under a name that it had before, as well: a
+/// thief of a former key may have announced anything, so that counts only where nothing else is known.
+pub(super) fn announced(workload: &Workload, or_formerly: bool) -> Result<Option<Announcement>> {
+    let Some(bytes) = read(workload, &mailbox::announcement_name(workload.root()))? else { return Ok(None) };
     let space = workload.space();
-    let mut names = std::iter::once(space.workload()).chain(space.workload_former());
+    let former = space.workload_former().iter().filter(|_| or_formerly);
+    let mut names = std::iter::once(space.workload()).chain(former);
     Ok(names.find_map(|name| Announcement::verify(&bytes, workload.root(), name).ok()))
 }
 
 /// A state that is older than what was announced is a former backup: going on with it would undo what followed.
 fn refuse_if_behind(workload: &Workload, open: &OpenEpoch) -> Result<()> {
-    match announced(workload)? {
+    match announced(workload, false)? {
         Some(announced) if announced.epoch > open.epoch || announced.serial > open.serial => {
             Err(Error::StateBehind { epoch: open.epoch, announced: announced.epoch })
         }
@@ -311,7 +358,7 @@ fn announce(workload: &Workload) -> Result<()> {
     }
     .sign(workload.identity());
     let name = mailbox::announcement_name(workload.root());
-    if workload.mailbox().read(&name)?.as_ref() != Some(&announcement) {
+    if read(workload, &name)?.as_ref() != Some(&announcement) {
         workload.mailbox().put(&name, &announcement)?;
     }
     Ok(())
@@ -330,17 +377,18 @@ fn publish_status(workload: &mut Workload, open: &OpenEpoch) -> Result<Status> {
         });
     }
     let name = mailbox::status_name(workload.root());
-    let published = match workload.mailbox().read(&name)? {
+    let published = match read(workload, &name)? {
         Some(bytes) => Status::verify(&bytes, workload.root(), workload.space().workload()).ok(),
         None => None,
     };
-    let refusals = state.refusals(open.epoch)?;
-    let serial = published.as_ref().map_or(0, |published| published.serial);
+    let (refusals, serial) = (state.refusals(open.epoch)?, state.status_serial()?);
     let status = Status { root: *workload.root(), epoch: open.epoch, serial, holders: entries, refusals };
+    // An old one put back differs in its serial at least.
     if published.as_ref() == Some(&status) {
         return Ok(status);
     }
-    let status = Status { serial: workload.state_mut().next_status_serial()?, ..status };
+    let published = published.filter(|published| published.epoch == open.epoch).map_or(0, |published| published.serial);
+    let status = Status { serial: workload.state_mut().next_status_serial(published)?, ..status };
     workload.mailbox().put(&name, &status.sign(workload.identity()))?;
     Ok(status)
 }

@@ -188,7 +188,7 @@ impl Delivered<'_> {
             header.check_newer_than(accepted.version).map_err(refused)?;
         }
         let secret = envelope.open_as_workload(&secrets.dataset_key).map_err(refused)?;
-        self.check_canary(workload, open, secrets, &secret)?;
+        let canary = self.check_canary(workload, open, secrets, &secret)?;
         let file = ProtectedFile::open(path, &secret.file_key, &caps)?;
         let expected: Vec<_> = header.kinds.iter().map(|(kind, _)| kind).collect();
         if file.kinds().iter().collect::<Vec<_>>() != expected {
@@ -202,6 +202,7 @@ impl Delivered<'_> {
             return Err(Error::DatasetChanged { holder: self.holder.id.clone(), dataset: self.dataset.clone() });
         }
         let rows = kinds.values().map(|kind| kind.fused).sum();
+        workload.state_mut().keep_canary(open.epoch, &self.holder.name, &canary)?;
         workload.state_mut().accept_dataset(
             open.epoch,
             &AcceptedDataset {
@@ -252,14 +253,15 @@ impl Delivered<'_> {
         Ok(kinds)
     }
 
-    /// All converted canaries of an epoch are equal, or somebody's key or enrolment is not what it should be.
+    /// All converted canaries of an epoch are equal, or somebody's key or enrolment is not what it should be. Gives this one,
+    /// to be kept when the dataset is accepted.
     fn check_canary(
         &self,
-        workload: &mut Workload,
+        workload: &Workload,
         open: &OpenEpoch,
         secrets: &EpochSecrets,
         secret: &DatasetSecret,
-    ) -> Result<()> {
+    ) -> Result<[u8; 16]> {
         let refused = |source| Error::Dataset {
             holder: self.holder.id.clone(),
             dataset: self.dataset.clone(),
@@ -269,12 +271,17 @@ impl Delivered<'_> {
         let [canary] = secrets.match_secret.match_keys(&fused)[..] else {
             return Err(refused(datafuse_core::Error::Malformed { what: "dataset" }));
         };
-        let (kept, first) = workload.state_mut().canary(open.epoch, &self.holder.name, canary.as_bytes())?;
-        if kept == *canary.as_bytes() {
-            return Ok(());
+        match workload.state().canary(open.epoch)? {
+            Some((kept, first)) if kept != *canary.as_bytes() => {
+                // One that was mistaken and alone disagrees with nobody but itself.
+                if first == self.holder.name && !workload.state().others_accepted(open.epoch, &first)? {
+                    return Ok(*canary.as_bytes());
+                }
+                let other = workload.space().party(&first).map_or_else(|| first.fingerprint(), ToString::to_string);
+                Err(Error::CanaryDisagrees { holder: self.holder.id.clone(), other })
+            }
+            _ => Ok(*canary.as_bytes()),
         }
-        let other = workload.space().party(&first).map_or_else(|| first.fingerprint(), ToString::to_string);
-        Err(Error::CanaryDisagrees { holder: self.holder.id.clone(), other })
     }
 
     /// Removes fused files that nothing refers to any more; what cannot be removed now is swept later.

@@ -26,9 +26,9 @@ pub(super) fn initialize(workload: &mut Workload, event: &Event) -> Result<Outco
         Some(_) => return Err(Error::EventField { field: "new_epoch", expected: "true or false" }),
     };
     let open = workload.state().open_epoch()?;
-    let announced = enrol::announced(workload)?.map(|announced| (announced.epoch, announced.serial));
+    let announced = enrol::announced(workload, open.is_none())?.map(|announced| (announced.epoch, announced.serial));
     let opened = match (open, announced) {
-        (Some(open), _) if open.opened_by == event.id => open,
+        (Some(open), _) if workload.state().has_opened(&event.id)? => open,
         (Some(open), _) if !new_epoch => return Err(Error::EpochOpen { epoch: open.epoch }),
         (None, Some((epoch, _))) if !new_epoch => return Err(Error::EpochAnnounced { epoch }),
         _ => workload.state_mut().begin_epoch(&draw_secrets(), &event.id, announced)?,
@@ -55,7 +55,7 @@ fn draw_secrets() -> EpochSecrets {
 fn remove_old_messages(workload: &Workload, open: &OpenEpoch) -> Result<()> {
     let mailbox = workload.mailbox();
     for name in mailbox.list()?.iter().filter(|name| mailbox::is_message(name)) {
-        let Some(Ok(message)) = mailbox.read(name)?.map(|bytes| Message::decode(&bytes)) else { continue };
+        let Some(Ok(message)) = enrol::read(workload, name)?.map(|bytes| Message::decode(&bytes)) else { continue };
         if message.header().root == *workload.root() && message.header().epoch < open.epoch {
             mailbox.remove(name)?;
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use datafuse_core::{id::ParticipantId, message::Message, name::PublicName};
 use datafuse_space::mailbox;
 
-use super::fuse;
+use super::{enrol, fuse};
 use crate::{error::Result, state::OpenEpoch, workload::Workload};
 
 /// What the roster's changes led to.
@@ -40,9 +40,12 @@ pub(super) fn reconcile(workload: &mut Workload, open: &OpenEpoch) -> Result<Ros
             }
         }
     }
-    if !gone.is_empty() {
+    // Noted in the database until it is done, as the process may die in between.
+    let departed = workload.state().departed(open.epoch)?;
+    if !departed.is_empty() {
         fuse::sweep(workload)?;
-        remove_messages(workload, &gone)?;
+        remove_messages(workload, &departed)?;
+        workload.state_mut().forget_departed(open.epoch)?;
     }
     Ok(changes)
 }
@@ -54,10 +57,10 @@ fn successor(workload: &Workload, former: &PublicName) -> Option<(ParticipantId,
 }
 
 /// Removes messages from, to and about names that are nobody's any more.
-fn remove_messages(workload: &Workload, gone: &[PublicName]) -> Result<()> {
+fn remove_messages(workload: &Workload, gone: &BTreeSet<PublicName>) -> Result<()> {
     let mailbox = workload.mailbox();
     for name in mailbox.list()?.iter().filter(|name| mailbox::is_message(name)) {
-        let Some(Ok(message)) = mailbox.read(name)?.map(|bytes| Message::decode(&bytes)) else { continue };
+        let Some(Ok(message)) = enrol::read(workload, name)?.map(|bytes| Message::decode(&bytes)) else { continue };
         let header = message.header();
         let parties = [Some(&header.sender), Some(&header.receiver), header.subject.as_ref()];
         if header.root == *workload.root() && parties.into_iter().flatten().any(|party| gone.contains(party)) {

@@ -10,3 +10,13 @@ CREATE TABLE retired_key (                  -- token keys that are never accepte
 
 ALTER TABLE epoch ADD COLUMN renew_message_key INTEGER NOT NULL DEFAULT 0;   -- 1: the message key is due to be replaced
 ALTER TABLE epoch ADD COLUMN vacuum INTEGER NOT NULL DEFAULT 0;              -- 1: erased rows are due to leave the file
+
+CREATE TABLE departed (                     -- names that are nobody's any more, until nothing of them is left anywhere
+  epoch INTEGER NOT NULL REFERENCES epoch ON DELETE CASCADE,
+  name  BLOB NOT NULL,
+  PRIMARY KEY (epoch, name)
+) STRICT;
+
+CREATE TABLE opener (                       -- events that opened an epoch: none opens a second one
+  event TEXT PRIMARY KEY
+) STRICT;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use datafuse_core::{fused::ReKey, id::Epoch, keys::KeyId, name::PublicName, seal::ReceiveKey};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{MESSAGE_KEY, State, rekey_place, secret_place};
+use super::{MESSAGE_KEY, State, erase_parts, rekey_place, secret_place};
 use crate::error::Result;
 
 /// What is due after a change.
@@ -38,6 +38,23 @@ impl State {
         self.empty_log()
     }
 
+    /// Forgets a holder's re-key and what waits for it, and retires its token key, so that it can be enrolled anew.
+    ///
+    /// # Errors
+    /// [`Error::State`](crate::Error::State).
+    pub fn withdraw(&mut self, epoch: Epoch, holder: &PublicName, key_id: KeyId) -> Result<()> {
+        let transaction = self.immediate()?;
+        transaction.execute(
+            "DELETE FROM rekey WHERE epoch = ?1 AND holder = ?2 AND key_id = ?3",
+            params![epoch.0, holder.to_bytes(), key_id.as_bytes()],
+        )?;
+        erase_parts(&transaction, epoch, holder)?;
+        retire(&transaction, epoch, holder, key_id)?;
+        note_due(&transaction, epoch)?;
+        transaction.commit()?;
+        self.empty_log()
+    }
+
     /// Whether a token key of a holder was replaced in this epoch.
     ///
     /// # Errors
@@ -60,7 +77,8 @@ impl State {
             "SELECT holder FROM rekey WHERE epoch = ?1 UNION SELECT holder FROM blind WHERE epoch = ?1
              UNION SELECT steward FROM blind WHERE epoch = ?1 UNION SELECT holder FROM answer WHERE epoch = ?1
              UNION SELECT holder FROM dataset WHERE epoch = ?1 UNION SELECT steward FROM share_point WHERE epoch = ?1
-             UNION SELECT holder FROM canary WHERE epoch = ?1",
+             UNION SELECT holder FROM canary WHERE epoch = ?1 UNION SELECT holder FROM retired_key WHERE epoch = ?1
+             UNION SELECT sender FROM refusal WHERE epoch = ?1 AND sender IS NOT NULL",
         )?;
         let rows = statement.query_map([epoch.0], |row| row.get::<_, Vec<u8>>(0))?;
         rows.map(|row| Ok(PublicName::from_bytes(&row?)?)).collect()
@@ -118,6 +136,25 @@ impl State {
         self.empty_log()
     }
 
+    /// Names that are nobody's any more and of which something may be left outside the database.
+    ///
+    /// # Errors
+    /// [`Error::State`](crate::Error::State).
+    pub fn departed(&self, epoch: Epoch) -> Result<BTreeSet<PublicName>> {
+        let mut statement = self.db.prepare("SELECT name FROM departed WHERE epoch = ?1")?;
+        let rows = statement.query_map([epoch.0], |row| row.get::<_, Vec<u8>>(0))?;
+        rows.map(|row| Ok(PublicName::from_bytes(&row?)?)).collect()
+    }
+
+    /// Forgets these names too: nothing of them is left.
+    ///
+    /// # Errors
+    /// [`Error::State`](crate::Error::State).
+    pub fn forget_departed(&mut self, epoch: Epoch) -> Result<()> {
+        self.db.execute("DELETE FROM departed WHERE epoch = ?1", [epoch.0])?;
+        Ok(())
+    }
+
     /// What is due in an epoch.
     ///
     /// # Errors
@@ -151,8 +188,9 @@ impl State {
     /// [`Error::State`](crate::Error::State).
     pub fn vacuum(&mut self, epoch: Epoch) -> Result<()> {
         self.db.execute_batch("VACUUM")?;
+        self.empty_log()?;
         self.db.execute("UPDATE epoch SET vacuum = 0 WHERE epoch = ?1", [epoch.0])?;
-        self.empty_log()
+        Ok(())
     }
 }
 
@@ -164,8 +202,9 @@ fn retire(transaction: &Transaction<'_>, epoch: Epoch, holder: &PublicName, key_
     Ok(())
 }
 
-/// Deletes the rows of a name.
+/// Deletes the rows of a name, and notes that it may have left more elsewhere.
 fn erase(transaction: &Transaction<'_>, epoch: Epoch, name: &[u8]) -> Result<()> {
+    transaction.execute("INSERT OR IGNORE INTO departed (epoch, name) VALUES (?1, ?2)", params![epoch.0, name])?;
     for (table, column) in [
         ("rekey", "holder"),
         ("blind", "holder"),

@@ -149,16 +149,38 @@ fn a_steward_with_another_share_for_another_holder_is_found() {
     let (_, other) = contribute(keys().share(), &root(), EPOCH, &b).unwrap();
     state.keep_blind(EPOCH, &a, &name, &honest).unwrap();
     assert!(matches!(state.keep_blind(EPOCH, &b, &name, &other), Err(Error::StewardChangedShare { .. })));
+    // Another blind of the same share for the same holder is refused as well.
+    let (_, for_b) = contribute(steward.share(), &root(), EPOCH, &b).unwrap();
+    let conflict = state.keep_blind(EPOCH, &a, &name, &for_b);
+    assert!(matches!(conflict, Err(Error::Protocol(error)) if matches!(*error, datafuse_core::Error::Conflict { .. })));
     assert!(state.blinds(EPOCH, &b).unwrap().is_empty());
 }
 
 #[test]
-fn the_first_canary_is_kept() {
+fn a_canary_stands_as_soon_as_somebody_else_vouches_for_it() {
     let fixture = Fixture::new();
     let mut state = fixture.opened();
     let (a, b) = (keys().identity().public_name(), keys().identity().public_name());
-    assert_eq!(state.canary(EPOCH, &a, &[1; 16]).unwrap(), ([1; 16], a.clone()));
-    assert_eq!(state.canary(EPOCH, &b, &[2; 16]).unwrap(), ([1; 16], a));
+    assert_eq!(state.canary(EPOCH).unwrap(), None);
+    state.keep_canary(EPOCH, &a, &[1; 16]).unwrap();
+    state.keep_canary(EPOCH, &b, &[2; 16]).unwrap();
+    assert_eq!(state.canary(EPOCH).unwrap(), Some(([1; 16], a.clone())));
+    // Who was mistaken and alone mends it; after that it is settled.
+    state.keep_canary(EPOCH, &a, &[3; 16]).unwrap();
+    assert_eq!(state.canary(EPOCH).unwrap(), Some(([3; 16], a.clone())));
+    let accepted = AcceptedDataset {
+        holder: b.clone(),
+        dataset: "customers".parse().unwrap(),
+        version: 1,
+        sha256: "00".into(),
+        key_id: keys().token().key_id(),
+        rows: 1,
+        kinds: BTreeMap::new(),
+    };
+    state.accept_dataset(EPOCH, &accepted).unwrap();
+    assert!(state.others_accepted(EPOCH, &a).unwrap() && !state.others_accepted(EPOCH, &b).unwrap());
+    state.keep_canary(EPOCH, &a, &[4; 16]).unwrap();
+    assert_eq!(state.canary(EPOCH).unwrap(), Some(([3; 16], a)));
 }
 
 #[test]
