@@ -80,6 +80,7 @@ impl From<datafuse_space::Error> for Failure {
     fn from(error: datafuse_space::Error) -> Self {
         match error {
             datafuse_space::Error::Protocol(error) => error.into(),
+            error @ datafuse_space::Error::InvalidScheme { .. } => Self::of(Code::Usage, &error, error.remedy()),
             error => Self::of(Code::Configuration, &error, error.remedy()),
         }
     }

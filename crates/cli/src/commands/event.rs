@@ -7,7 +7,7 @@ use std::{
 };
 
 use datafuse_core::id::ParticipantId;
-use datafuse_space::{Layout, QueuePlace, Space, keyfile};
+use datafuse_space::{Layout, QueuePlace, Space};
 use datafuse_workload::{
     Options, Outcome, Workload,
     audit::AuditLog,
@@ -26,7 +26,7 @@ use crate::{
     args::{EventArgs, RunArgs, SendArgs, ServeArgs, WorkloadArgs},
     console::{Console, Progress, count},
     failure::{Code, Failure, Result},
-    logging,
+    logging, passphrase,
 };
 
 pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
@@ -159,7 +159,7 @@ pub(super) fn runtime() -> Result<Runtime> {
 }
 
 fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -> Result<Workload> {
-    let keys = keyfile::read(&args.key)?;
+    let keys = passphrase::read_keys(&args.key, &args.passphrase)?;
     let on_platform = environment.is_platform().then(|| PathBuf::from(Environment::DEFAULT_USER_OUTPUT));
     let options = Options {
         limits: limits(&args.limits),

@@ -9,21 +9,26 @@ use datafuse_holder::{
     enrol::{self, Awaited, Done, EnrolReport},
     protect::{self, ProtectRequest, Protected},
 };
-use datafuse_space::Space;
-use serde_json::json;
+use datafuse_space::{Memory, Space};
+use serde_json::{Value, json};
 
 use super::{limits, source};
 use crate::{
     args::{EnrolArgs, PartyArgs, ProtectArgs},
     console::{Console, count, percent},
     failure::{Code, Failure, Result},
+    passphrase,
 };
 
 /// A share of invalid identifiers above which a person should look at the quarantine file.
 const MANY_INVALID: f64 = 0.05;
 
 fn open(args: &PartyArgs) -> Result<Party> {
-    Ok(Party::open(Space::read(&args.space)?, &args.party, &args.key)?)
+    let space = Space::read(&args.space)?;
+    // Before anybody is asked for a passphrase.
+    space.participant(&args.party)?;
+    let keys = passphrase::read_keys(&args.key, &args.passphrase)?;
+    Ok(Party::open(space, &args.party, keys, Memory::beside(&args.key))?)
 }
 
 /// Shows names and asks; with `--yes` it only shows.
@@ -51,8 +56,14 @@ fn approve(console: &Console, yes: bool, names: &[NameToApprove]) -> bool {
 }
 
 pub(super) fn enrol(args: &EnrolArgs, console: &Console) -> Result<()> {
-    let party = open(&args.party)?;
-    let report = enrol::enrol(&party, &mut |names| approve(console, args.party.yes, names))?;
+    let (value, text) = enrol_as(&open(&args.party)?, args.party.yes, console)?;
+    console.result(&value, || text);
+    Ok(())
+}
+
+/// Does what a party owes; gives the result for machines and for people.
+pub(super) fn enrol_as(party: &Party, yes: bool, console: &Console) -> Result<(Value, String)> {
+    let report = enrol::enrol(party, &mut |names| approve(console, yes, names))?;
     let value = json!({
         "party": party.id().to_string(),
         "epoch": report.epoch,
@@ -61,8 +72,7 @@ pub(super) fn enrol(args: &EnrolArgs, console: &Console) -> Result<()> {
         "awaited": report.awaited.iter().map(awaited_words).collect::<Vec<_>>(),
         "refusals": report.refusals.iter().map(|refusal| &refusal.reason).collect::<Vec<_>>(),
     });
-    console.result(&value, || enrol_text(&party, &report));
-    Ok(())
+    Ok((value, enrol_text(party, &report)))
 }
 
 fn enrol_text(party: &Party, report: &EnrolReport) -> String {
