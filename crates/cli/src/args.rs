@@ -1,5 +1,7 @@
 //! The command line: names, flags, help and examples. What a flag means to the work is said where the work is done.
 
+mod key;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -8,6 +10,11 @@ use datafuse_core::{
     id::{DatasetId, ParticipantId, SpaceId},
     name::PublicName,
     normalize::Profile,
+};
+
+pub(crate) use key::{
+    ChangePassphraseArgs, CombineArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs, PassphraseArgs,
+    RotateArgs, SplitArgs, WipeArgs,
 };
 
 /// Finds what the datasets of several parties have in common, without any party showing the others its data.
@@ -36,9 +43,12 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Make the keys of one party; prints its public name
     #[command(
-        after_help = "Example:\n  datafuse keygen --out acme.key\n\nThe public name (dfpub1...) is for everybody. The key file is for nobody else: keep a copy of it in a safe place."
+        after_help = "Examples:\n  datafuse keygen --out acme.key\n  datafuse keygen --out acme.key --passphrase\n\nThe public name (dfpub1...) is for everybody. The key file is for nobody else: keep a copy of it in a safe place (see datafuse key split)."
     )]
     Keygen(KeygenArgs),
+    /// Show, protect, rotate, replace, split and combine key files
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Write and check the agreement of a collaboration space
     #[command(subcommand)]
     Space(SpaceCommand),
@@ -112,13 +122,6 @@ pub(crate) struct DemoArgs {
     pub(crate) generate_only: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct KeygenArgs {
-    /// The key file to write; never overwritten
-    #[arg(long)]
-    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
@@ -235,6 +238,8 @@ pub(crate) struct PartyArgs {
     /// This party's key file
     #[arg(long, env = "DATAFUSE_KEY")]
     pub(crate) key: PathBuf,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
     /// Approve the shown names without being asked, but for one that takes the place of a known name
     #[arg(long, short)]
     pub(crate) yes: bool,
@@ -321,6 +326,8 @@ pub(crate) struct WorkloadArgs {
     /// The workload's key file
     #[arg(long, env = "DATAFUSE_KEY")]
     pub(crate) key: PathBuf,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
     /// Folder for reports, where not the agreement's
     #[arg(long, value_name = "DIR")]
     pub(crate) outputs: Option<PathBuf>,
@@ -413,6 +420,8 @@ pub(crate) struct DoctorArgs {
     /// A key file to check as well
     #[arg(long, env = "DATAFUSE_KEY")]
     pub(crate) key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
     /// A Redis server to reach as well
     #[arg(long, value_name = "URL", env = "DATAFUSE_REDIS", hide_env_values = true)]
     pub(crate) redis: Option<String>,

@@ -86,6 +86,7 @@ impl From<datafuse_space::Error> for Failure {
                 Self::of(Code::Configuration, &error, error.remedy())
             }
             datafuse_space::Error::Mailbox { .. } => Self::of(Code::Peer, &error, error.remedy()),
+            error @ datafuse_space::Error::InvalidScheme { .. } => Self::of(Code::Usage, &error, error.remedy()),
             error => Self::of(Code::Configuration, &error, error.remedy()),
         }
     }

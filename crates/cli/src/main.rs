@@ -9,6 +9,7 @@ mod commands;
 mod console;
 mod failure;
 mod logging;
+mod passphrase;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         eprintln!("Error: datafuse stopped unexpectedly{place}\nTry: report this, with the command that led to it");
     }));
+    keep_memory_private();
     // A file of settings beside the command, for those that the environment does not have; the arguments come first of all.
     let _ = dotenvy::dotenv();
     let cli = Cli::parse();
@@ -39,5 +41,20 @@ fn main() -> ExitCode {
         Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
         Ok(Ok(Err(failure))) => ExitCode::from(failure.code as u8),
         _ => ExitCode::FAILURE,
+    }
+}
+
+/// Keeps secrets in memory from core dumps and from the user's other processes. Where the system refuses, the work goes on: it
+/// is a second line of defence.
+fn keep_memory_private() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }

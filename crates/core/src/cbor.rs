@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Encodes a value.
 ///
 /// The buffer is measured first: growing it would leave copies of secrets behind, where nobody wipes them.
-pub(crate) fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
+pub fn encode<T: Encode<()>>(value: &T) -> Vec<u8> {
     let mut length = Length(0);
     minicbor::encode(value, &mut length).expect("counting bytes cannot fail");
     let mut bytes = Vec::with_capacity(length.0);
@@ -32,7 +32,7 @@ impl minicbor::encode::Write for Length {
 ///
 /// # Errors
 /// [`Error::Malformed`] naming `what`.
-pub(crate) fn decode<'b, T: Decode<'b, ()> + Encode<()>>(bytes: &'b [u8], what: &'static str) -> Result<T> {
+pub fn decode<'b, T: Decode<'b, ()> + Encode<()>>(bytes: &'b [u8], what: &'static str) -> Result<T> {
     let value: T = minicbor::decode(bytes).map_err(|_| Error::Malformed { what })?;
     // One comparison covers leftovers, long integer forms and indefinite lengths alike.
     if zeroize::Zeroizing::new(encode(&value)).as_slice() != bytes {
@@ -45,7 +45,7 @@ pub(crate) fn decode<'b, T: Decode<'b, ()> + Encode<()>>(bytes: &'b [u8], what: 
 ///
 /// # Errors
 /// [`Error::Malformed`], [`Error::UnknownVersion`].
-pub(crate) fn check_version(bytes: &[u8], what: &'static str, known: u64) -> Result<()> {
+pub fn check_version(bytes: &[u8], what: &'static str, known: u64) -> Result<()> {
     let mut decoder = minicbor::Decoder::new(bytes);
     let found = decoder.array().and_then(|_| decoder.u64()).map_err(|_| Error::Malformed { what })?;
     if found == known { Ok(()) } else { Err(Error::UnknownVersion { what, found, known }) }

@@ -14,7 +14,7 @@
 //! This crate knows no file, no clock, no network and no thread: time and randomness are arguments.
 
 pub mod announcement;
-mod cbor;
+pub mod cbor;
 pub mod dataset;
 pub mod enrolment;
 pub mod error;

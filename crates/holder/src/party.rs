@@ -1,12 +1,10 @@
 //! One participant at work: its copy of the agreement, its keys, what it remembers, and the mailbox.
 
-use std::path::Path;
-
 use datafuse_core::{
     announcement::Announcement, id::ParticipantId, keys::PartyKeys, name::PublicName, root::Root, status::Status,
 };
 use datafuse_space::{
-    Layout, Mailbox, Memory, Space, agreement, keyfile,
+    Layout, Mailbox, Memory, Space, agreement,
     mailbox::{self, announcement_name, status_name},
     memory::Standing,
 };
@@ -43,17 +41,15 @@ pub struct NameToApprove {
 pub type Approval<'a> = &'a mut dyn FnMut(&[NameToApprove]) -> bool;
 
 impl Party {
-    /// Opens a participant: reads its key file and checks that it belongs to the name in the space file.
+    /// Opens a participant with its keys, which its caller has read, and checks that they belong to the name in the space file.
     ///
     /// # Errors
-    /// [`Error::Space`] for the key file, the participant and the mailbox; [`Error::NotAHolder`]; [`Error::NotThisParty`].
-    pub fn open(space: Space, id: &ParticipantId, key_file: &Path) -> Result<Self> {
-        refuse_non_holder(&space, id)?;
-        let keys = keyfile::read(key_file)?;
+    /// [`Error::Space`] for the participant and the mailbox; [`Error::NotAHolder`]; [`Error::NotThisParty`].
+    pub fn open(space: Space, id: &ParticipantId, keys: PartyKeys, memory: Memory) -> Result<Self> {
         let name = refuse_other_keys(&space, id, &keys)?;
         let mailbox = mailbox::open(&Layout::new(&space).mailbox)?;
         let root = space.root();
-        Ok(Self { space, root, id: id.clone(), name, keys, memory: Memory::beside(key_file), mailbox })
+        Ok(Self { space, root, id: id.clone(), name, keys, memory, mailbox })
     }
 
     /// Reads the agreement again, as participants come and go.

@@ -12,7 +12,7 @@ use std::{
 use datafuse_core::{id::ParticipantId, keys::PartyKeys, kind::Kind, normalize::Profile};
 use datafuse_engine::runtime::Limits;
 use datafuse_holder::{Party, enrol::enrol};
-use datafuse_space::{Draft, Space, keyfile};
+use datafuse_space::{Draft, Memory, Space, keyfile};
 use datafuse_workload::{Options, Outcome, Workload, event::Event, process};
 use rand_core::UnwrapErr;
 
@@ -63,8 +63,7 @@ fn time(holders: usize) -> Result<[Duration; 3]> {
     for name in &names {
         timed(1, &|| enrol_one(folder.path(), name))?;
     }
-    let party =
-        Party::open(Space::read(&folder.path().join("space.yaml"))?, &names[0], &key_file(folder.path(), &names[0]))?;
+    let party = open(folder.path(), &names[0])?;
     assert!(enrol(&party, &mut |_| true)?.is_complete(), "everybody is enrolled");
     Ok(spent)
 }
@@ -72,7 +71,7 @@ fn time(holders: usize) -> Result<[Duration; 3]> {
 fn found(folder: &Path, names: &[ParticipantId]) -> Result<()> {
     let keygen = |name: &ParticipantId| {
         let keys = PartyKeys::generate(&mut UnwrapErr(getrandom::SysRng));
-        keyfile::create(&key_file(folder, name), &keys, "now")?;
+        keyfile::create(&key_file(folder, name), &keys, "now", None)?;
         Ok::<_, datafuse_space::Error>(keys.identity().public_name())
     };
     let mut draft = Draft::new("enrolment".parse()?, keygen(&"workload".parse()?)?);
@@ -88,14 +87,19 @@ fn key_file(folder: &Path, name: &ParticipantId) -> std::path::PathBuf {
     folder.join(format!("{name}.key"))
 }
 
+fn open(folder: &Path, name: &ParticipantId) -> Result<Party> {
+    let file = key_file(folder, name);
+    let keys = keyfile::read(&file, &mut keyfile::no_passphrase)?;
+    Ok(Party::open(Space::read(&folder.join("space.yaml"))?, name, keys, Memory::beside(&file))?)
+}
+
 fn enrol_one(folder: &Path, name: &ParticipantId) -> Result<()> {
-    let party = Party::open(Space::read(&folder.join("space.yaml"))?, name, &key_file(folder, name))?;
-    enrol(&party, &mut |_| true)?;
+    enrol(&open(folder, name)?, &mut |_| true)?;
     Ok(())
 }
 
 fn event(folder: &Path, name: &str) -> Result<()> {
-    let keys = keyfile::read(&key_file(folder, &"workload".parse()?))?;
+    let keys = keyfile::read(&key_file(folder, &"workload".parse()?), &mut keyfile::no_passphrase)?;
     let options = Options { limits: Limits::default(), outputs: None, state: None, allow_hosts: Vec::new() };
     let mut workload = Workload::open(Space::read(&folder.join("space.yaml"))?, keys, options)?;
     let event = Event::new(name.to_lowercase().parse()?, name, serde_json::Map::new(), None)?;

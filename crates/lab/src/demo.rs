@@ -26,7 +26,7 @@ use datafuse_holder::{
     enrol::enrol,
     protect::{ProtectRequest, protect},
 };
-use datafuse_space::{Draft, Layout, QueuePlace, Space, keyfile};
+use datafuse_space::{Draft, Layout, Memory, QueuePlace, Space, keyfile};
 use datafuse_workload::{
     Options, Outcome, Workload,
     audit::AuditLog,
@@ -124,7 +124,11 @@ pub fn demo(spec: &GenerateSpec, out: &Path, limits: &Limits, hear: &Hear) -> Re
     let parties = truth
         .sources
         .iter()
-        .map(|source| Ok((source, Party::open(space.clone(), &source.holder, &key_file(out, source.holder.as_str()))?)))
+        .map(|source| {
+            let file = key_file(out, source.holder.as_str());
+            let keys = keyfile::read(&file, &mut keyfile::no_passphrase)?;
+            Ok((source, Party::open(space.clone(), &source.holder, keys, Memory::beside(&file))?))
+        })
         .collect::<Result<Vec<_>>>()?;
     // Stewards let everybody in on the first round; whoever had to wait for a share answers on the second.
     for _ in 0..2 {
@@ -165,7 +169,7 @@ fn found(truth: &Truth, out: &Path) -> Result<Space> {
     let created = jiff::Timestamp::now().to_string();
     let keygen = |name: &str| {
         let keys = PartyKeys::generate(&mut UnwrapErr(getrandom::SysRng));
-        keyfile::create(&key_file(out, name), &keys, &created)?;
+        keyfile::create(&key_file(out, name), &keys, &created, None)?;
         Ok::<_, Error>(keys.identity().public_name())
     };
     let mut draft = Draft::new("demo".parse()?, keygen("workload")?);
@@ -182,7 +186,7 @@ fn found(truth: &Truth, out: &Path) -> Result<Space> {
 }
 
 fn open_workload(space: &Space, out: &Path, limits: &Limits) -> Result<Workload> {
-    let keys = keyfile::read(&key_file(out, "workload"))?;
+    let keys = keyfile::read(&key_file(out, "workload"), &mut keyfile::no_passphrase)?;
     let options = Options { limits: limits.clone(), outputs: None, state: None, allow_hosts: Vec::new() };
     Ok(Workload::open(space.clone(), keys, options)?)
 }

@@ -42,7 +42,7 @@ impl Forge {
         let made = demo(&spec, folder.path(), &Limits::default(), &(Arc::new(|_| {}) as _)).unwrap();
         assert!(made.differences.is_empty());
         let space = Space::read(&folder.path().join("space.yaml")).unwrap();
-        let holder = keyfile::read(&folder.path().join("keys/globex.key")).unwrap();
+        let holder = keyfile::read(&folder.path().join("keys/globex.key"), &mut keyfile::no_passphrase).unwrap();
         Self { folder, space, holder }
     }
 
@@ -99,7 +99,7 @@ impl Forge {
     }
 
     fn fuse(&self) -> Result<(), Error> {
-        let keys = keyfile::read(&self.folder.path().join("keys/workload.key")).unwrap();
+        let keys = keyfile::read(&self.folder.path().join("keys/workload.key"), &mut keyfile::no_passphrase).unwrap();
         let options = Options { limits: Limits::default(), outputs: None, state: None, allow_hosts: Vec::new() };
         let mut workload = Workload::open(self.space.clone(), keys, options)?;
         let event = Event::new("forged".parse()?, "FUSE", serde_json::Map::new(), None)?;

@@ -6,7 +6,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{ErrorKind, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::error::{Error, Result};
@@ -64,6 +64,30 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
     sync_folder(folder_of(path))?;
     Ok(true)
+}
+
+/// Makes a folder for its owner alone (mode 0700) where there is none.
+pub(crate) fn create_private_folder(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|source| Error::io("create", folder, source))
+}
+
+/// Waits for the lock that belongs to a file. It is on a file beside it (`NAME.lock`, mode 0600), because the file itself is
+/// replaced; the system gives it back when the handle is closed, a crash included.
+pub(crate) fn lock_beside(path: &Path) -> Result<File> {
+    let mut path = path.to_owned().into_os_string();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(|source| Error::io("create", &path, source))?;
+    file.lock().map_err(|source| Error::io("lock", &path, source))?;
+    Ok(file)
 }
 
 /// Opens a regular file to read it; `None` where there is none, or only something else under that name.

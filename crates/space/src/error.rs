@@ -122,18 +122,22 @@ pub enum Error {
         mode: u32,
     },
     /// A file is no key file, or a damaged one.
-    #[error("{} is not a key file: {reason}", path.display())]
+    #[error("{} is not a {what}: {reason}", path.display())]
     KeyFileDamaged {
         /// The file.
         path: PathBuf,
+        /// What it should be: a key file, or a share of one.
+        what: &'static str,
         /// What is wrong with it, never its content.
         reason: &'static str,
     },
     /// A key file of a form that this program does not know.
-    #[error("{} is a key file of version {found}; this program knows version {known}", path.display())]
+    #[error("{} is a {what} of version {found}; this program knows version {known}", path.display())]
     KeyFileVersion {
         /// The file.
         path: PathBuf,
+        /// What it is: a key file, or a share of one.
+        what: &'static str,
         /// The version found.
         found: u8,
         /// The version known.
@@ -148,6 +152,72 @@ pub enum Error {
         #[source]
         source: datafuse_core::Error,
     },
+    /// A key file is under a passphrase, and there is nobody to ask for it.
+    #[error("{} is under a passphrase, and none was given", path.display())]
+    PassphraseNeeded {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A passphrase does not open a key file.
+    #[error("the passphrase does not open {}", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A passphrase without a character.
+    #[error("the passphrase is empty")]
+    EmptyPassphrase,
+    /// Opening a key file would take minutes and gigabytes.
+    #[error("{} asks for 2^{found} rounds of work to open it; at most 2^{limit} are done", path.display())]
+    WorkFactor {
+        /// The file.
+        path: PathBuf,
+        /// log2 of the rounds that it asks for.
+        found: u8,
+        /// log2 of the most that are done.
+        limit: u8,
+    },
+    /// A key file has room for no more former keys.
+    #[error("{} has no room for more former keys", path.display())]
+    KeyFileFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// So many shares with this threshold cannot be.
+    #[error("{shares} shares of which {threshold} are needed cannot be made")]
+    InvalidScheme {
+        /// How many should make the key file again.
+        threshold: u8,
+        /// How many there should be.
+        shares: u8,
+    },
+    /// Shares do not belong together.
+    #[error("{} is a share of another set than {}", path.display(), other.display())]
+    ShareOfAnotherSet {
+        /// The share.
+        path: PathBuf,
+        /// The first share given.
+        other: PathBuf,
+    },
+    /// One share was given twice.
+    #[error("{} is the same share as {}", path.display(), other.display())]
+    ShareTwice {
+        /// The share.
+        path: PathBuf,
+        /// The same.
+        other: PathBuf,
+    },
+    /// There are not enough shares to make a key file again.
+    #[error("{given} shares are given; {threshold} are needed")]
+    TooFewShares {
+        /// How many are there.
+        given: usize,
+        /// How many are needed.
+        threshold: u8,
+    },
+    /// Shares that seem to belong together do not make a key.
+    #[error("the shares do not make a key file: at least one of them was altered")]
+    SharesDoNotOpen,
     /// What a party remembers cannot be understood.
     #[error("{} is damaged{}", path.display(), place(*line, *column))]
     MemoryDamaged {
@@ -248,6 +318,7 @@ impl Error {
             Self::NoFile { what: "space file", .. } => {
                 "give its path with --space, or make one with `datafuse space init`".into()
             }
+            Self::NoFile { what: "key share", .. } => "check the path of that share".into(),
             Self::NoFile { .. } => {
                 "give its path with --key, or make one with `datafuse keygen --out FILE`".into()
             }
@@ -271,12 +342,35 @@ impl Error {
             Self::UnknownDataset { .. } => "name one of them with --dataset, or add it to space.yaml".into(),
             Self::KeyFileExists { .. } => "choose another --out, or move the old key file away first".into(),
             Self::KeyFileExposed { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::KeyFileDamaged { what: "key share", .. } => {
+                "check that this is a file that `datafuse key split` wrote, and use another share in its place".into()
+            }
             Self::KeyFileDamaged { .. } => {
                 "check that --key names a key file; restore a damaged one from its backup".into()
             }
             Self::KeyFileVersion { .. } | Self::MemoryVersion { .. } => {
                 "use the version of datafuse that wrote it, or a newer one".into()
             }
+            Self::PassphraseNeeded { .. } => {
+                "give it with --passphrase-file FILE or --passphrase-fd N, or run this on a terminal".into()
+            }
+            Self::WrongPassphrase { .. } => {
+                "check the passphrase, or the file named by --passphrase-file; if it is right, the key file was altered: \
+                 restore it from its backup"
+                    .into()
+            }
+            Self::EmptyPassphrase => {
+                "give a passphrase of at least one character; --passphrase-file takes the first line of its file".into()
+            }
+            Self::WorkFactor { .. } => "do not trust this file: `datafuse keygen` makes none like it".into(),
+            Self::KeyFileFull { .. } => "wipe former keys with `datafuse key forget --key FILE`".into(),
+            Self::InvalidScheme { .. } => "give --shares from 2 to 255, and --threshold from 2 to that number".into(),
+            Self::ShareOfAnotherSet { .. } => {
+                "give shares that were made by one `datafuse key split`; their file names tell how many there are".into()
+            }
+            Self::ShareTwice { .. } => "give each share once".into(),
+            Self::TooFewShares { threshold, .. } => format!("give {threshold} different shares"),
+            Self::SharesDoNotOpen => "leave one share out, or use others of the same set in their place".into(),
             Self::Keys { source, .. } => return source.remedy(),
             Self::MemoryDamaged { path, .. } => format!(
                 "restore {} from a backup; if there is none, remove it: names will be asked again, and protect must be told \

@@ -10,7 +10,7 @@
 //! | [`check`] | what is missing from it, and what would go wrong |
 //! | [`location`] | a path or an address, as the space file gives it |
 //! | [`layout`] | where a space's things lie |
-//! | [`keyfile`] | one party's secret keys, in a file of its own |
+//! | [`keyfile`] | one party's secret keys, in a file of its own, plain, under a passphrase, or in shares |
 //! | [`memory`] | what a party remembers beside its key file: approved names, highest epoch and serial, dataset versions |
 //! | [`mailbox`] | how enrolment messages travel |
 //!

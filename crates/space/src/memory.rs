@@ -7,7 +7,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
     path::{Path, PathBuf},
 };
 
@@ -243,7 +242,7 @@ impl Memory {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Known) -> Result<T>) -> Result<T> {
-        let _lock = self.lock()?;
+        let _lock = durable::lock_beside(&self.path)?;
         let mut known = self.load()?;
         let before = known.clone();
         let result = change(&mut known)?;
@@ -254,21 +253,6 @@ impl Memory {
             durable::replace(&self.path, &bytes, Readers::Owner)?;
         }
         Ok(result)
-    }
-
-    /// Waits for the lock. It is on a file beside the memory, because the memory itself is replaced; the system gives it back
-    /// when the file is closed, a crash included.
-    fn lock(&self) -> Result<File> {
-        let mut path = self.path.clone().into_os_string();
-        path.push(".lock");
-        let path = PathBuf::from(path);
-        let mut options = OpenOptions::new();
-        options.create(true).truncate(false).write(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(|source| Error::io("create", &path, source))?;
-        file.lock().map_err(|source| Error::io("lock", &path, source))?;
-        Ok(file)
     }
 }
 

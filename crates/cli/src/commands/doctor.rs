@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use datafuse_group::{Backend, BackendError};
-use datafuse_space::{Severity, check, keyfile};
+use datafuse_space::{Severity, check};
 use datafuse_workload::{
     platform::{Environment, which_queue},
     queue,
@@ -11,9 +11,10 @@ use datafuse_workload::{
 use serde_json::{Value, json};
 
 use crate::{
-    args::DoctorArgs,
+    args::{DoctorArgs, PassphraseArgs},
     console::Console,
     failure::{Code, Failure, Result},
+    passphrase,
 };
 
 struct Check {
@@ -26,7 +27,7 @@ pub(super) fn doctor(args: &DoctorArgs, console: &Console) -> Result<()> {
     let group = GroupBackends::of_this_machine();
     let mut checks = vec![machine(), randomness(), temporary_files(), environment(), group.check()];
     if let Some(key) = &args.key {
-        checks.push(key_file(key));
+        checks.push(key_file(key, &args.passphrase));
     }
     if let Some(space) = &args.space {
         checks.push(space_file(space));
@@ -143,13 +144,18 @@ impl GroupBackends {
     }
 }
 
-fn key_file(path: &Path) -> Check {
-    match keyfile::read(path) {
-        Ok(keys) => {
-            let words = format!("{}: fingerprint {}", path.display(), keys.identity().public_name().fingerprint());
+fn key_file(path: &Path, args: &PassphraseArgs) -> Check {
+    match passphrase::open(path, args) {
+        Ok(opened) => {
+            let protection = if opened.is_under_passphrase() { "under a passphrase" } else { "without a passphrase" };
+            let fingerprint = opened.keys.identity().public_name().fingerprint();
+            let words = format!("{}: fingerprint {fingerprint}, {protection}", path.display());
             Check { what: "key file", good: true, words }
         }
-        Err(error) => Check { what: "key file", good: false, words: with_remedy(&error, error.remedy()) },
+        Err(Failure { fact, remedy, .. }) => {
+            let words = remedy.map(|remedy| format!("{fact}; try: {remedy}")).unwrap_or(fact);
+            Check { what: "key file", good: false, words }
+        }
     }
 }
 

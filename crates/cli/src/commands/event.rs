@@ -8,7 +8,7 @@ use std::{
 };
 
 use datafuse_core::id::ParticipantId;
-use datafuse_space::{Layout, MailboxPlace, QueuePlace, Space, keyfile, mailbox};
+use datafuse_space::{Layout, MailboxPlace, QueuePlace, Space, mailbox};
 use datafuse_web::Limits;
 use datafuse_workload::{
     Options, Outcome, Workload,
@@ -28,7 +28,7 @@ use crate::{
     args::{EventArgs, RunArgs, SendArgs, ServeArgs, WorkloadArgs},
     console::{Console, Progress, count},
     failure::{Code, Failure, Result},
-    logging,
+    logging, passphrase,
 };
 
 pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
@@ -217,7 +217,7 @@ pub(super) fn runtime() -> Result<Runtime> {
 }
 
 fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -> Result<Workload> {
-    let keys = keyfile::read(&args.key)?;
+    let keys = passphrase::read_keys(&args.key, &args.passphrase)?;
     let on_platform = environment.is_platform().then(|| PathBuf::from(Environment::DEFAULT_USER_OUTPUT));
     let options = Options {
         limits: limits(&args.limits),

@@ -3,6 +3,7 @@
 mod demo;
 mod doctor;
 mod event;
+mod key;
 mod normalize;
 mod party;
 mod report;
@@ -11,18 +12,14 @@ mod space;
 use std::path::Path;
 
 use clap::CommandFactory;
-use datafuse_core::keys::PartyKeys;
 use datafuse_engine::{
     dataset::{Encoding, Format, ReadOptions, Source},
     runtime::Limits,
 };
 use datafuse_group::Backend;
-use datafuse_space::keyfile;
-use rand_core::UnwrapErr;
-use serde_json::json;
 
 use crate::{
-    args::{Cli, Command, EncodingArg, FormatArg, KeygenArgs, LimitArgs, SourceArgs},
+    args::{Cli, Command, EncodingArg, FormatArg, LimitArgs, SourceArgs},
     console::Console,
     failure::{Code, Failure, Result},
 };
@@ -33,7 +30,8 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
     Backend::from_environment()?;
     match command {
         Command::Demo(args) => demo::demo(&args, console),
-        Command::Keygen(args) => keygen(&args, console),
+        Command::Keygen(args) => key::keygen(&args, console),
+        Command::Key(command) => key::key(&command, console),
         Command::Space(command) => space::space(command, console),
         Command::Normalize(args) => normalize::normalize(&args, console),
         Command::Protect(args) => party::protect(args, console),
@@ -54,21 +52,6 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
 fn man() -> Result<()> {
     let failed = |source| Failure::file("write", Path::new("standard output"), &source);
     clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(failed)
-}
-
-fn keygen(args: &KeygenArgs, console: &Console) -> Result<()> {
-    let keys = PartyKeys::generate(&mut UnwrapErr(getrandom::SysRng));
-    let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    keyfile::create(&args.out, &keys, &created)?;
-    let name = keys.identity().public_name();
-    console.say(format_args!(
-        "Keys written to {} (readable by you alone). The public name, for everybody, with fingerprint {}:",
-        args.out.display(),
-        name.fingerprint()
-    ));
-    let value = json!({ "key_file": args.out, "public_name": name.to_string(), "fingerprint": name.fingerprint() });
-    console.result(&value, || format!("{name}\n"));
-    Ok(())
 }
 
 fn limits(args: &LimitArgs) -> Limits {

@@ -10,7 +10,7 @@ use datafuse_holder::{
     protect::{self, ProtectRequest, Protected},
     rekey::{self, RekeyRequest},
 };
-use datafuse_space::{Space, agreement};
+use datafuse_space::{Memory, Space, agreement};
 use serde_json::{Value, json};
 
 use super::{
@@ -21,13 +21,18 @@ use crate::{
     args::{EnrolArgs, PartyArgs, ProtectArgs},
     console::{Console, count, percent},
     failure::{Code, Failure, Result},
+    passphrase,
 };
 
 /// A share of invalid identifiers above which a person should look at the quarantine file.
 const MANY_INVALID: f64 = 0.05;
 
 fn open(args: &PartyArgs) -> Result<Party> {
-    Ok(Party::open(Space::read(&args.space)?, &args.party, &args.key)?)
+    let space = Space::read(&args.space)?;
+    // Before anybody is asked for a passphrase.
+    space.participant(&args.party)?;
+    let keys = passphrase::read_keys(&args.key, &args.passphrase)?;
+    Ok(Party::open(space, &args.party, keys, Memory::beside(&args.key))?)
 }
 
 /// Shows names and asks; with `--yes` it only shows.
@@ -75,6 +80,12 @@ pub(super) fn enrol(args: &EnrolArgs, console: &Console) -> Result<()> {
         [] => Ok(()),
         names => Err(datafuse_holder::Error::not_approved(names).into()),
     }
+}
+
+/// Does what a party owes; gives the result for machines and for people.
+pub(super) fn enrol_as(party: &Party, yes: bool, console: &Console) -> Result<(Value, String)> {
+    let report = enrol::enrol(party, &mut |names| approve(console, yes, names))?;
+    Ok((enrol_json(party, &report), enrol_text(party, &report)))
 }
 
 /// Enrols again and again until nothing is left to do, telling what is new each time. Nobody is approved on the way.

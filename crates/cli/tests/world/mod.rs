@@ -96,6 +96,7 @@ impl World {
             "DATAFUSE_SPACE",
             "DATAFUSE_KEY",
             "DATAFUSE_PARTY",
+            "DATAFUSE_PASSPHRASE_FILE",
             "DATAFUSE_REDIS",
             "DATAFUSE_HTTP",
             "DATAFUSE_GROUP_BACKEND",

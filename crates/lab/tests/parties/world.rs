@@ -24,7 +24,7 @@ use datafuse_holder::{
     protect::{ProtectRequest, Protected, protect},
     rekey::{RekeyRequest, Rekeyed, rekey},
 };
-use datafuse_space::{Draft, Space, keyfile, mailbox::MessageName};
+use datafuse_space::{Draft, Memory, Space, keyfile, mailbox::MessageName};
 use datafuse_workload::{Options, Outcome, Workload, event::Event, outcome::Collected, process};
 use rand_core::UnwrapErr;
 use serde_json::{Map, Value, json};
@@ -60,7 +60,7 @@ impl World {
 
     fn keygen(&self, party: &str) -> PublicName {
         let keys = PartyKeys::generate(&mut UnwrapErr(getrandom::SysRng));
-        keyfile::create(&self.key_file(party), &keys, "2026-11-23T10:00:00Z").unwrap();
+        keyfile::create(&self.key_file(party), &keys, "2026-11-23T10:00:00Z", None).unwrap();
         keys.identity().public_name()
     }
 
@@ -85,7 +85,7 @@ impl World {
     }
 
     pub(crate) fn keys(&self, party: &str) -> PartyKeys {
-        keyfile::read(&self.key_file(party)).unwrap()
+        keyfile::read(&self.key_file(party), &mut keyfile::no_passphrase).unwrap()
     }
 
     /// Changes the keys of a party, as the `key` commands do.
@@ -93,7 +93,7 @@ impl World {
         let mut keys = self.keys(party);
         change(&mut keys);
         fs::remove_file(self.key_file(party)).unwrap();
-        keyfile::create(&self.key_file(party), &keys, "2026-11-23T10:00:00Z").unwrap();
+        keyfile::create(&self.key_file(party), &keys, "2026-11-23T10:00:00Z", None).unwrap();
     }
 
     pub(crate) fn rotate(&self, party: &str) {
@@ -145,7 +145,8 @@ impl World {
     }
 
     pub(crate) fn party(&self, holder: &str) -> Party {
-        Party::open(self.space(), &id(holder), &self.key_file(holder)).unwrap()
+        let memory = Memory::beside(&self.key_file(holder));
+        Party::open(self.space(), &id(holder), self.keys(holder), memory).unwrap()
     }
 
     pub(crate) fn enrol(&self, holder: &str) -> datafuse_holder::Result<EnrolReport> {
