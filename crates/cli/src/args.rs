@@ -39,6 +39,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  datafuse keygen --out acme.key\n\nThe public name (dfpub1...) is for everybody. The key file is for nobody else: keep a copy of it in a safe place."
     )]
     Keygen(KeygenArgs),
+    /// Look after keys: what would fall with them
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Write and check the agreement of a collaboration space
     #[command(subcommand)]
     Space(SpaceCommand),
@@ -117,6 +120,43 @@ pub(crate) struct KeygenArgs {
     /// The key file to write; never overwritten
     #[arg(long)]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Play the leak of keys against everything that lies about here, and table what falls
+    #[command(
+        after_help = "Examples:\n  datafuse key drill --space demo/space.yaml --leak acme\n  datafuse key drill --space demo/space.yaml --leak acme --leak all-workload\n  datafuse key drill --space space.yaml --leak acme --key acme=acme.key --dictionary customers.csv --column email\n\nNothing is changed, and no identifier is shown. It ends with 1 where the attack does not find what a leaked key must open."
+    )]
+    Drill(DrillArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// The agreement
+    #[arg(long, env = "DATAFUSE_SPACE", default_value = "space.yaml")]
+    pub(crate) space: PathBuf,
+    /// Whose key file leaks: a data holder, or all-workload for the workload's; several may
+    #[arg(long = "leak", value_name = "PARTY", required = true)]
+    pub(crate) leaks: Vec<String>,
+    /// Folder of the key files, named NAME.key and workload.key; without this `keys` beside the agreement
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
+    /// The key file of a party, where it is elsewhere
+    #[arg(long = "key", value_name = "PARTY=FILE")]
+    pub(crate) key: Vec<String>,
+    /// Identifiers to try: a CSV, JSON-lines or Parquet file. Without this the sources of example data beside the agreement
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dictionary: Option<PathBuf>,
+    /// Which column of the dictionary holds them; for one of several kinds KIND=COLUMN[,COLUMN]
+    #[arg(long = "column", value_name = "NAME")]
+    pub(crate) columns: Vec<String>,
+    /// Who really has what: a truth.json with its sources beside it, or a folder of such. Without this the one beside the agreement
+    #[arg(long, value_name = "PATH")]
+    pub(crate) truth: Option<PathBuf>,
+    /// A log file to search as well
+    #[arg(long = "log", value_name = "FILE")]
+    pub(crate) logs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod drill;
 mod event;
 mod normalize;
 mod party;
@@ -22,7 +23,7 @@ use rand_core::UnwrapErr;
 use serde_json::json;
 
 use crate::{
-    args::{Cli, Command, EncodingArg, FormatArg, KeygenArgs, LimitArgs, SourceArgs},
+    args::{Cli, Command, EncodingArg, FormatArg, KeyCommand, KeygenArgs, LimitArgs, SourceArgs},
     console::Console,
     failure::{Code, Failure, Result},
 };
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
     match command {
         Command::Demo(args) => demo::demo(&args, console),
         Command::Keygen(args) => keygen(&args, console),
+        Command::Key(KeyCommand::Drill(args)) => drill::drill(&args, console),
         Command::Space(command) => space::space(command, console),
         Command::Normalize(args) => normalize::normalize(&args, console),
         Command::Protect(args) => party::protect(args, console),
