@@ -13,8 +13,8 @@ use datafuse_core::{
 };
 
 pub(crate) use key::{
-    ChangePassphraseArgs, CombineArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs, PassphraseArgs,
-    RotateArgs, SplitArgs, WipeArgs,
+    ChangePassphraseArgs, CombineArgs, DrillArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs,
+    PassphraseArgs, RotateArgs, SplitArgs, WipeArgs,
 };
 
 /// Finds what the datasets of several parties have in common, without any party showing the others its data.
@@ -46,7 +46,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  datafuse keygen --out acme.key\n  datafuse keygen --out acme.key --passphrase\n\nThe public name (dfpub1...) is for everybody. The key file is for nobody else: keep a copy of it in a safe place (see datafuse key split)."
     )]
     Keygen(KeygenArgs),
-    /// Show, protect, rotate, replace, split and combine key files
+    /// Show, protect, rotate, replace, split and combine key files; play the leak of one
     #[command(subcommand)]
     Key(KeyCommand),
     /// Write and check the agreement of a collaboration space

@@ -174,11 +174,12 @@ impl From<datafuse_lab::Error> for Failure {
         use datafuse_lab::Error as E;
         let code = match error {
             E::Protocol(error) => return error.into(),
+            E::Engine(error) => return (*error).into(),
             E::Space(error) => return error.into(),
             E::Holder(error) => return error.into(),
             E::Workload(error) => return error.into(),
             E::OutOfRange { .. } => Code::Usage,
-            E::NotATruth { .. } => Code::Data,
+            E::NotATruth { .. } | E::NoIdentifiers { .. } => Code::Data,
             E::NoReport | E::NoQueueFolder => Code::Internal,
             _ => Code::Configuration,
         };

@@ -46,6 +46,18 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A file with identifiers has no column of any kind of the space.
+    #[error("no column of {} holds an identifier of the space", path.display())]
+    NoIdentifiers {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is nothing that a drill could try.
+    #[error("there is no dictionary: {} is not there", path.display())]
+    NoDictionary {
+        /// The `truth.json` that would have named one.
+        path: PathBuf,
+    },
     /// The demo's space has no folder for its queue.
     #[error("the demo's queue is not a folder")]
     NoQueueFolder,
@@ -55,6 +67,9 @@ pub enum Error {
     /// The protocol refused something.
     #[error(transparent)]
     Protocol(#[from] datafuse_core::Error),
+    /// The data engine failed.
+    #[error(transparent)]
+    Engine(Box<datafuse_engine::Error>),
     /// The space failed.
     #[error(transparent)]
     Space(#[from] datafuse_space::Error),
@@ -81,8 +96,15 @@ impl Error {
             },
             Self::NotATruth { .. } => "give the truth.json of a folder that the demo made".into(),
             Self::NotEmpty { .. } => "--out with a new folder".into(),
+            Self::NoIdentifiers { .. } => {
+                "--column NAME, or --column KIND=NAME where the space has several kinds".into()
+            }
+            Self::NoDictionary { .. } => {
+                "--dictionary FILE, with a column of identifiers that holds as many true ones as you have".into()
+            }
             Self::NoQueueFolder | Self::NoReport => return None,
             Self::Protocol(error) => return error.remedy(),
+            Self::Engine(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
             Self::Holder(error) => return error.remedy(),
             Self::Workload(error) => return error.remedy(),
@@ -91,5 +113,11 @@ impl Error {
 
     pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str, source: io::Error) -> Self {
         Self::Io { path: path.into(), action, source }
+    }
+}
+
+impl From<datafuse_engine::Error> for Error {
+    fn from(error: datafuse_engine::Error) -> Self {
+        Self::Engine(Box::new(error))
     }
 }

@@ -74,6 +74,11 @@ pub(crate) enum KeyCommand {
         after_help = "Example:\n  datafuse key combine acme.key.share-1-of-5 acme.key.share-2-of-5 acme.key.share-5-of-5 --out acme.key"
     )]
     Combine(CombineArgs),
+    /// Play the leak of keys against everything that lies about here, and table what falls
+    #[command(
+        after_help = "Examples:\n  datafuse key drill --space demo/space.yaml --leak acme\n  datafuse key drill --space demo/space.yaml --leak acme --leak all-workload\n  datafuse key drill --space space.yaml --leak acme --key acme=acme.key --dictionary customers.csv --column email\n\nNothing is changed, and no identifier is shown. It ends with 1 where the attack does not find what a leaked key must open."
+    )]
+    Drill(DrillArgs),
 }
 
 #[derive(Debug, Args)]
@@ -159,4 +164,34 @@ pub(crate) struct CombineArgs {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) passphrase: NewPassphraseArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrillArgs {
+    /// The agreement
+    #[arg(long, env = "DATAFUSE_SPACE", default_value = "space.yaml")]
+    pub(crate) space: PathBuf,
+    /// Whose key file leaks: a data holder, or all-workload for the workload's; several may
+    #[arg(long = "leak", value_name = "PARTY", required = true)]
+    pub(crate) leaks: Vec<String>,
+    /// Folder of the key files, named NAME.key and workload.key; without this `keys` beside the agreement
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
+    /// The key file of a party, where it is elsewhere
+    #[arg(long = "key", value_name = "PARTY=FILE")]
+    pub(crate) key: Vec<String>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+    /// Identifiers to try: a CSV, JSON-lines or Parquet file. Without this the sources of example data beside the agreement
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dictionary: Option<PathBuf>,
+    /// Which column of the dictionary holds them; for one of several kinds KIND=COLUMN[,COLUMN]
+    #[arg(long = "column", value_name = "NAME")]
+    pub(crate) columns: Vec<String>,
+    /// Who really has what: a truth.json with its sources beside it, or a folder of such. Without this the one beside the agreement
+    #[arg(long, value_name = "PATH")]
+    pub(crate) truth: Option<PathBuf>,
+    /// A log file to search as well
+    #[arg(long = "log", value_name = "FILE")]
+    pub(crate) logs: Vec<PathBuf>,
 }

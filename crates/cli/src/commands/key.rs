@@ -14,7 +14,7 @@ use datafuse_space::{
 use rand_core::UnwrapErr;
 use serde_json::{Value, json};
 
-use super::party::enrol_as;
+use super::{drill, party::enrol_as};
 use crate::{
     args::{
         ChangePassphraseArgs, CombineArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs, RotateArgs,
@@ -37,6 +37,7 @@ pub(super) fn key(command: &KeyCommand, console: &Console) -> Result<()> {
         KeyCommand::Forget(args) => forget(args, console),
         KeyCommand::Split(args) => split(args, console),
         KeyCommand::Combine(args) => combine(args, console),
+        KeyCommand::Drill(args) => drill::drill(args, console),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod demo;
 mod doctor;
+mod drill;
 mod event;
 mod key;
 mod normalize;
