@@ -286,10 +286,10 @@ fn a_mailbox_that_fails_is_an_error_that_does_not_say_where_it_lies() {
     std::fs::remove_dir_all(&folder).unwrap();
     for (method, path) in [("GET", "/mailbox"), ("GET", "/mailbox/a.msg"), ("PUT", "/mailbox/a.msg")] {
         let (status, said) = server.ask(method, path, b"x");
-        assert_eq!(status, 500, "{said}");
+        assert_eq!(status, 503, "{said}");
         assert!(!said.contains(folder.file_name().unwrap().to_str().unwrap()), "{said}");
     }
-    assert!(matches!(server.client().list(), Err(Error::Mailbox { trouble: Trouble::Status { status: 500, .. }, .. })));
+    assert!(matches!(server.client().list(), Err(Error::Mailbox { trouble: Trouble::Status { status: 503, .. }, .. })));
 }
 
 #[test]

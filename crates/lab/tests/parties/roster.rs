@@ -160,6 +160,20 @@ fn the_workloads_new_name_is_approved_by_the_parties_and_keeps_the_space() {
 }
 
 #[test]
+fn other_stewards_are_another_space_to_everybody() {
+    let world = World::at_work(&["acme", "globex", "initech"]);
+    let yaml = fs::read_to_string(world.space_file()).unwrap();
+    world.edit_space(|yaml| yaml.replace("stewards: [acme, globex]", "stewards: [acme, initech]"));
+    assert_ne!(fs::read_to_string(world.space_file()).unwrap(), yaml);
+    assert!(matches!(world.workload(), Err(Error::StateOfAnotherSpace)));
+    assert!(enrol(&world.party("acme"), &mut |_| true).unwrap().epoch.is_none());
+    let error = world.rekey("acme").unwrap_err();
+    assert!(matches!(error, datafuse_holder::Error::NoEpoch { .. }), "{error}");
+    fs::write(world.space_file(), yaml).unwrap();
+    assert_eq!(world.check().unwrap(), 2);
+}
+
+#[test]
 fn an_agreement_that_was_replaced_or_broken_is_told() {
     let world = World::at_work(&["acme", "globex"]);
     let mut workload = world.workload().unwrap();
