@@ -116,7 +116,7 @@ mod tests {
         // Over the border of an epoch as well: the identifier stays, the key changes.
         let later = key(&after, Epoch(2));
         let back = Retokenizer::new(&later, &from);
-        let there = Retokenizer::new(&from, &later).retokenize(&[old.clone()]).unwrap();
+        let there = Retokenizer::new(&from, &later).retokenize(std::slice::from_ref(&old)).unwrap();
         assert_eq!(back.retokenize(&there).unwrap()[0].as_bytes(), old.as_bytes());
     }
 

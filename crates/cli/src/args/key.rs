@@ -185,7 +185,7 @@ pub(crate) struct DrillArgs {
     /// Identifiers to try: a CSV, JSON-lines or Parquet file. Without this the sources of example data beside the agreement
     #[arg(long, value_name = "FILE")]
     pub(crate) dictionary: Option<PathBuf>,
-    /// Which column of the dictionary holds them; for one of several kinds KIND=COLUMN[,COLUMN]
+    /// Which column of the dictionary holds them; for one of several kinds KIND=COLUMN, columns separated by commas
     #[arg(long = "column", value_name = "NAME")]
     pub(crate) columns: Vec<String>,
     /// Who really has what: a truth.json with its sources beside it, or a folder of such. Without this the one beside the agreement
