@@ -189,6 +189,11 @@ impl Error {
                  protect it again"
                     .into()
             }
+            Self::Mismatch { what: "dataset", field: "holder", .. } => {
+                "where its holder has new keys: datafuse protect --rekey FILE; else check that the file lies where space.yaml \
+                 says and belongs to that party"
+                    .into()
+            }
             Self::Mismatch { .. } => "check that the file lies where space.yaml says and belongs to that party".into(),
             Self::StaleVersion { .. } => "protect the dataset again: each run of protect makes a newer version".into(),
             Self::InvalidToken { .. } => {

@@ -338,7 +338,7 @@ impl Error {
                  have seen, make a new one with `datafuse keygen`"
                     .into()
             }
-            Self::UnknownParticipant { .. } => "give one of the space's participants with --party".into(),
+            Self::UnknownParticipant { .. } => "give the name of one of the space's participants".into(),
             Self::UnknownDataset { .. } => "name one of them with --dataset, or add it to space.yaml".into(),
             Self::KeyFileExists { .. } => "choose another --out, or move the old key file away first".into(),
             Self::KeyFileExposed { path, .. } => format!("chmod 600 {}", path.display()),

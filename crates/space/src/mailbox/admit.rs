@@ -4,6 +4,8 @@
 //! So a stranger can neither fill the mailbox nor put something in the place of another's message. What a message holds is not
 //! looked at: it is sealed, and its receiver checks it.
 
+use std::sync::{Mutex, PoisonError};
+
 use datafuse_core::message::Message;
 
 use super::{MessageName, is_message, refuse_too_large};
@@ -11,6 +13,40 @@ use crate::{
     agreement::Space,
     error::{Error, Result},
 };
+
+/// The admission to a mailbox whose agreement may change while it is served.
+pub struct Admission {
+    space: Mutex<Space>,
+}
+
+impl Admission {
+    /// Admits by a space, and by what its file becomes.
+    #[must_use]
+    pub fn new(space: Space) -> Self {
+        Self { space: Mutex::new(space) }
+    }
+
+    /// As [`admit`]; whoever is refused may have joined since the agreement was read last, so it is read again.
+    ///
+    /// # Errors
+    /// Those of [`admit`].
+    pub fn admit(&self, name: &MessageName, bytes: &[u8]) -> Result<()> {
+        let mut space = self.space.lock().unwrap_or_else(PoisonError::into_inner);
+        match admit(&space, name, bytes) {
+            Err(Error::NotAdmitted { rule: STRANGER }) => {}
+            other => return other,
+        }
+        // One that cannot be read just now, or is another space, changes nothing.
+        if let Ok(Some(newer)) = space.reread()
+            && newer.root() == space.root()
+        {
+            *space = newer;
+        }
+        admit(&space, name, bytes)
+    }
+}
+
+const STRANGER: &str = "its sender is not a party of the space";
 
 /// Refuses what no party of the space could have sent. Variable-time in the message, which is public.
 ///
@@ -28,7 +64,7 @@ pub fn admit(space: &Space, name: &MessageName, bytes: &[u8]) -> Result<()> {
         return Err(refused("it is for another space"));
     }
     if space.party(&header.sender).is_none() {
-        return Err(refused("its sender is not a party of the space"));
+        return Err(refused(STRANGER));
     }
     if header.message_name() != name.as_str() {
         return Err(refused("its name is not the one that the message gives itself"));
@@ -91,6 +127,25 @@ mod tests {
         let mut forged = bytes.clone();
         *forged.last_mut().unwrap() ^= 1;
         assert!(rule(&name, &forged).contains("signature"));
+    }
+
+    #[test]
+    fn who_joined_since_is_admitted_and_who_did_not_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, yaml) = (folder.path().join("space.yaml"), example::yaml());
+        std::fs::write(&path, &yaml).unwrap();
+        let space = Space::read(&path).unwrap();
+        let root = space.root();
+        let admission = Admission::new(space);
+        let (name, bytes) = message(&keys(4), root);
+        assert!(matches!(admission.admit(&name, &bytes), Err(Error::NotAdmitted { rule: STRANGER })));
+        let joined = format!("participants:\n  initech: {{ roles: [holder], name: {} }}", crate::testing::name(4));
+        std::fs::write(&path, "broken: [").unwrap();
+        assert!(admission.admit(&name, &bytes).is_err());
+        std::fs::write(&path, yaml.replace("participants:", &joined)).unwrap();
+        admission.admit(&name, &bytes).unwrap();
+        let (name, bytes) = message(&keys(2), root);
+        admission.admit(&name, &bytes).unwrap();
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::{
     location::MailboxPlace,
 };
 
-pub use admit::admit;
+pub use admit::{Admission, admit};
 pub use folder::FolderMailbox;
 pub use http::{HttpMailbox, NO_SUCH_MESSAGE};
 pub use object_store::ObjectStoreMailbox;

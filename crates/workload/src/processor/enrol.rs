@@ -123,10 +123,13 @@ fn take_in(workload: &mut Workload, open: &OpenEpoch, secrets: &EpochSecrets, na
         return Ok(Taken::Left);
     }
     let space = workload.space();
+    // Of names that were replaced nothing is heard any more, and nothing is for them.
+    let named = [Some(&header.sender), Some(&header.receiver), header.subject.as_ref()];
+    if named.into_iter().flatten().any(|name| roster::is_former(space, name)) {
+        return Ok(Taken::NotNeeded);
+    }
     if header.receiver != *space.workload() {
-        let spent = header.epoch < open.epoch
-            || space.workload_former().contains(&header.receiver)
-            || workload.state().enrolled(open.epoch, &header.receiver)?.is_some();
+        let spent = header.epoch < open.epoch || workload.state().enrolled(open.epoch, &header.receiver)?.is_some();
         return Ok(if spent { Taken::NotNeeded } else { Taken::Left });
     }
     // The sender may have joined with a newer copy of the space file than the workload has: leave it until then.
@@ -187,10 +190,11 @@ fn keep_answer(workload: &mut Workload, open: &OpenEpoch, message: &Message, pay
     let Some((&key_id, replaces)) = header.key_ids.split_first() else {
         return Err(datafuse_core::Error::Malformed { what: "holder's answer" }.into());
     };
+    if workload.state().is_retired(open.epoch, &holder, key_id)? {
+        return Ok(Taken::NotNeeded);
+    }
     match workload.state().enrolled(open.epoch, &holder)? {
-        Some(enrolled) if enrolled == key_id || workload.state().is_retired(open.epoch, &holder, key_id)? => {
-            return Ok(Taken::NotNeeded);
-        }
+        Some(enrolled) if enrolled == key_id => return Ok(Taken::NotNeeded),
         // Enrolled meanwhile with a key that this one replaces: what it owes now is a rotation, as the status tells it.
         Some(enrolled) if replaces.contains(&enrolled) => return Ok(Taken::NotNeeded),
         Some(_) => return Err(Error::KeyChanged { holder: holder.fingerprint() }),

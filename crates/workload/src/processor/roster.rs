@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use datafuse_core::{id::ParticipantId, message::Message, name::PublicName};
-use datafuse_space::mailbox;
+use datafuse_space::{Space, mailbox};
 
 use super::{enrol, fuse};
 use crate::{error::Result, state::OpenEpoch, workload::Workload};
@@ -48,6 +48,11 @@ pub(super) fn reconcile(workload: &mut Workload, open: &OpenEpoch) -> Result<Ros
         workload.state_mut().forget_departed(open.epoch)?;
     }
     Ok(changes)
+}
+
+/// Whether a name was the workload's or a participant's before, and is nobody's now.
+pub(super) fn is_former(space: &Space, name: &PublicName) -> bool {
+    space.workload_former().contains(name) || space.participants().any(|(_, party)| party.former.contains(name))
 }
 
 /// The participant that had a name before, with its present one.
