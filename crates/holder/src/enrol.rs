@@ -58,7 +58,7 @@ impl EnrolReport {
 pub struct DueDataset {
     /// Which.
     pub dataset: DatasetId,
-    /// Whether an earlier file is there, which can be brought over.
+    /// Whether an earlier file of this party's is there, which can be brought over.
     pub earlier: bool,
 }
 
@@ -80,6 +80,8 @@ pub enum Done {
 pub enum Awaited {
     /// The workload opens an epoch.
     Epoch,
+    /// The workload reads the agreement, in which this party has a new name.
+    NewName,
     /// A steward lets this holder in.
     Share {
         /// The steward.
@@ -139,6 +141,11 @@ fn enrol_or_begin_anew(party: &Party, approval: Approval<'_>, anew: bool) -> Res
     let (enrolled, awaited) = run.answer()?;
     shared?;
     let done = run.done;
+    // Who is enrolled already needs nobody's share, so nobody's approval either.
+    let is_enrolled = |name: &PublicName| {
+        status.as_ref().and_then(|status| status.holder(name)).is_some_and(|holder| holder.enrolled.is_some())
+    };
+    let unapproved = unapproved.into_iter().filter(|new| !is_enrolled(&new.name)).collect();
     let refusals = status.iter().flat_map(|status| &status.refusals);
     let refusals = refusals.filter(|refusal| refusal.sender.as_ref() == Some(party.name())).cloned().collect();
     let due = due_datasets(party, &announcement)?;
@@ -158,7 +165,11 @@ fn due_datasets(party: &Party, announcement: &Announcement) -> Result<Vec<DueDat
                 && header.key_id == party.keys().token().key_id()
         });
         if !is_present {
-            let earlier = header.is_some_and(|header| header.root == *party.root());
+            let earlier = header.is_some_and(|header| {
+                header.root == *party.root()
+                    && party.had_name(&header.holder)
+                    && party.keys().token_of(header.key_id).is_some()
+            });
             due.push(DueDataset { dataset: dataset.clone(), earlier });
         }
     }
@@ -217,6 +228,10 @@ impl Run<'_> {
                 return Ok((false, vec![Awaited::Collection]));
             }
             None => {}
+        }
+        // With a new name it takes over what the former had, as soon as the workload knows of it.
+        if mine.is_none() && self.status.is_some() && party.succeeds_a_former_name() {
+            return Ok((false, vec![Awaited::NewName]));
         }
         if mine.is_some_and(|status| status.answered == Some(key.key_id())) {
             return Ok((false, self.awaited_blinds(mine)));

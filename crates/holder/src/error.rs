@@ -22,6 +22,8 @@ pub enum Error {
         found: String,
         /// Fingerprint of the name in the space file.
         expected: String,
+        /// Whether the key file had that name before its keys were replaced.
+        formerly: bool,
     },
     /// Only data holders enrol and protect.
     #[error("'{participant}' is not a data holder of this space")]
@@ -125,7 +127,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A dataset that is to be brought over was made with a token secret that is not in the key file.
-    #[error("{} was made with a token key that is not in this key file any more", path.display())]
+    #[error("{} was made with a token key that is not in this key file", path.display())]
     KeyForgotten {
         /// The file.
         path: PathBuf,
@@ -163,6 +165,11 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
+            Self::NotThisParty { formerly: true, .. } => {
+                "put the key file's present name into every copy of the space file, and the one that stands there last into \
+                 the list 'former' below it; docs/after-a-leak.md has all steps"
+                    .into()
+            }
             Self::NotThisParty { .. } => "--key with this party's own key file, or --party with another name".into(),
             Self::NotAHolder { .. } => {
                 "--party with the name of a data holder (roles: [holder] in the space file)".into()

@@ -92,6 +92,12 @@ impl Party {
         self.name == *name || former.iter().any(|former| former.public_name() == *name)
     }
 
+    /// Whether the agreement says that this party's name took the place of one that its key file had.
+    pub(crate) fn succeeds_a_former_name(&self) -> bool {
+        let former = self.space.participant(&self.id).map_or(&[][..], |participant| &participant.former);
+        former.iter().any(|name| self.had_name(name))
+    }
+
     pub(crate) fn keys(&self) -> &PartyKeys {
         &self.keys
     }
@@ -230,6 +236,7 @@ fn refuse_other_keys(space: &Space, id: &ParticipantId, keys: &PartyKeys) -> Res
     if found == name {
         return Ok(name);
     }
+    let formerly = keys.former_identities().iter().any(|former| former.public_name() == name);
     let (participant, found, expected) = (id.clone(), found.fingerprint(), name.fingerprint());
-    Err(Error::NotThisParty { participant, found, expected })
+    Err(Error::NotThisParty { participant, found, expected, formerly })
 }

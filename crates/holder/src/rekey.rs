@@ -70,8 +70,11 @@ pub fn rekey(
     let caps = Caps::default();
     let envelope = ProtectedFile::inspect(&request.old, &caps)?;
     let old = envelope.header().clone();
-    let retokenizer = retokenizer(party, &request.old, &old, announcement.epoch)?;
+    if old.root != *party.root() {
+        return Err(Error::OtherSpace { path: request.old.clone() });
+    }
     let opened = envelope.open_as_holder(party.keys())?;
+    let retokenizer = retokenizer(party, &request.old, &old, announcement.epoch)?;
     let file = ProtectedFile::open(&request.old, &opened.file_key, &caps)?;
 
     let (dataset, path) = place(party, Some(&old.dataset), request.out.as_ref())?;
@@ -103,13 +106,10 @@ pub fn rekey(
     })
 }
 
-/// What turns the file's tokens into those of the present key, where the file is this holder's, of this space, and of a key
-/// that its key file still has.
+/// What turns the file's tokens into those of the present key, where the file is of the space's identifiers and of a key that
+/// the key file still has.
 fn retokenizer(party: &Party, path: &Path, old: &DatasetHeader, epoch: Epoch) -> Result<Retokenizer> {
     let path = || path.to_owned();
-    if old.root != *party.root() {
-        return Err(Error::OtherSpace { path: path() });
-    }
     if old.kinds.iter().any(|kind| !DatasetHeader::kinds_of(party.space().kinds()).contains(kind)) {
         return Err(Error::OtherSpace { path: path() });
     }

@@ -108,6 +108,23 @@ fn a_new_name_takes_over_what_the_former_had_and_the_others_do_nothing() {
 }
 
 #[test]
+fn a_name_that_was_replaced_before_it_was_enrolled_is_not_heard() {
+    let world = World::new(&["acme", "globex", "initech"], 2);
+    world.event("INITIALIZE", serde_json::json!({})).unwrap();
+    for holder in ["acme", "globex", "initech"] {
+        world.enrol(holder).unwrap();
+    }
+    let former = world.keys("initech").identity().public_name();
+    world.replace("initech");
+    let collected = world.collect();
+    assert!(collected.newly_enrolled.iter().all(|holder| *holder != id("initech")));
+    assert!(!world.holds("mailbox", &former.to_bytes()), "its answer and what was for it are gone");
+    world.enrol_all(&["acme", "globex", "initech"]);
+    world.enrol_all(&["acme", "globex", "initech"]);
+    assert!(world.enrol("initech").unwrap().is_complete());
+}
+
+#[test]
 fn a_holder_whose_key_a_thief_changed_enrols_anew_under_its_new_name() {
     for holder in ["initech", "acme"] {
         let world = World::at_work(&["acme", "globex", "initech"]);
