@@ -56,12 +56,12 @@ pub(crate) enum KeyCommand {
     Rotate(RotateArgs),
     /// Draw all keys anew, after a leak; prints the new public name
     #[command(
-        after_help = "Example:\n  datafuse key replace --key acme.key\n\nThe party gets a new public name, which all others must approve. Of the former keys only what opens one's own earlier files is kept."
+        after_help = "Example:\n  datafuse key replace --key acme.key\n\nThe party gets a new public name; what to do with it is printed. Of the former keys only what opens one's own earlier files is kept, and what an open epoch needs of a steward."
     )]
     Replace(WipeArgs),
     /// Wipe the keys that were rotated or replaced
     #[command(
-        after_help = "Example:\n  datafuse key forget --key acme.key\n\nWhat was made with them can then no longer be opened. Copies of the key file keep what they have."
+        after_help = "Example:\n  datafuse key forget --key acme.key\n\nFormer share secrets stay, as one may serve an open epoch; --shares wipes them too. What was made with them can then no longer be opened. Copies of the key file keep what they have."
     )]
     Forget(ForgetArgs),
     /// Write a key file as shares, of which some make it again

@@ -8,7 +8,10 @@ use std::{
 };
 
 use datafuse_core::id::ParticipantId;
-use datafuse_space::{Layout, MailboxPlace, QueuePlace, Space, mailbox};
+use datafuse_space::{
+    Layout, MailboxPlace, QueuePlace, Space,
+    mailbox::{self, Admission},
+};
 use datafuse_web::Limits;
 use datafuse_workload::{
     Options, Outcome, Workload,
@@ -34,7 +37,7 @@ use crate::{
 pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
     let space = Space::read(&args.event.space)?;
-    known_type(&args.event, console)?;
+    check_event(&args.event, true, console)?;
     for holder in &args.event.holders {
         space.participant(holder)?;
     }
@@ -53,7 +56,7 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
     logging::start(&environment, console.is_json(), console.is_quiet());
     let space = Space::read(&args.event.space)?;
-    known_type(&args.event, console)?;
+    check_event(&args.event, false, console)?;
     let id = ulid::Ulid::generate().to_string().parse()?;
     let event = Event::new(id, &args.event.event, body(&args.event), Some(jiff::Timestamp::now()))?;
     let mut workload = open_workload(space, &args.workload, &environment)?;
@@ -150,7 +153,8 @@ async fn serve_mailbox(
         )
     })?;
     let mailbox = Arc::from(mailbox::open(&layout.workload_mailbox())?);
-    let admit = Arc::new(move |name: &_, bytes: &_| mailbox::admit(&space, name, bytes));
+    let admission = Admission::new(space);
+    let admit = Arc::new(move |name: &_, bytes: &_| admission.admit(name, bytes));
     let router = datafuse_web::router(mailbox, admit);
     // With port 0 the system chose one.
     let address = listener.local_addr().unwrap_or(address);
@@ -236,12 +240,27 @@ fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Re
     Ok(which_queue(redis, &place, environment)?)
 }
 
-/// An unknown type is no error to the workload; whoever types one should hear of it.
-fn known_type(args: &EventArgs, console: &Console) -> Result<()> {
-    if let EventType::Unknown(name) = EventType::from_name(&args.event)? {
-        console.warn(format_args!(
+/// An unknown type is no error to the workload, whose queue may be shared; to whoever types one it is. `sent` to a queue, it
+/// may be meant for another program.
+fn check_event(args: &EventArgs, sent: bool, console: &Console) -> Result<()> {
+    const KNOWN: &str = "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS or CHECK_COMMON_DEMO_CUSTOMERS";
+    let event_type = EventType::from_name(&args.event)?;
+    if args.new_epoch && event_type != EventType::Initialize {
+        let fact = format!("--new-epoch means nothing to {}", args.event);
+        return Err(Failure::new(Code::Usage, fact, "--new-epoch with INITIALIZE only"));
+    }
+    match event_type {
+        EventType::Unknown(name) if sent => console.warn(format_args!(
             "{name} is not an event type that this version knows; it is acknowledged and nothing is done"
-        ));
+        )),
+        EventType::Unknown(name) => {
+            let fact = format!("{name} is not an event type that this version knows");
+            return Err(Failure::new(Code::Usage, fact, KNOWN));
+        }
+        EventType::CheckDataQuality | EventType::CheckValidCustomer if sent => {
+            console.warn(format_args!("this version does not process {}: the workload will refuse it", args.event));
+        }
+        _ => {}
     }
     Ok(())
 }

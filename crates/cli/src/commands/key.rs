@@ -163,7 +163,7 @@ fn replace(WipeArgs { key: KeyArgs { key, passphrase }, yes }: &WipeArgs, consol
     let former = keys.identity().public_name();
     console.say(format_args!(
         "All keys in {} (fingerprint {}) will be drawn anew. You can then no longer sign under the former name: in each space \
-         the new one must be put into space.yaml and approved by everybody.",
+         the new one must be put into space.yaml.",
         key.display(),
         former.fingerprint()
     ));
@@ -183,10 +183,10 @@ fn replace(WipeArgs { key: KeyArgs { key, passphrase }, yes }: &WipeArgs, consol
     });
     console.result(&value, || format!("{name}\n"));
     console.say(format_args!(
-        "Next:\n  1. In every copy of space.yaml put this name in the place of the former one, and the former one last in the \
-         list below it:\n       former: [{former}]\n     (for a workload: workload_former)\n  2. Tell all others the new \
-         fingerprint; they approve it when they next run datafuse enrol\n  3. datafuse enrol in each space, then \
-         {AFTER_ROTATION}"
+        "Next, for a data holder:\n  1. In every copy of space.yaml put this name in the place of the one that stands there, and \
+         that one last into the list `former` below it; tell the others the new fingerprint\n  2. The operator: datafuse run \
+         ENROL\n  3. datafuse enrol in each space, and datafuse run ENROL once more; then {AFTER_ROTATION}\nFor a workload the \
+         list is `workload_former`, and step 2 is datafuse run INITIALIZE --new-epoch. docs/after-a-leak.md has every case."
     ));
     Ok(())
 }

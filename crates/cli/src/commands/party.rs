@@ -53,6 +53,11 @@ fn approve(console: &Console, yes: bool, names: &[NameToApprove]) -> bool {
     if yes && !changed {
         return true;
     }
+    if yes {
+        console.warn(
+            "--yes is not for a name in the place of a known one: --approve NAME=dfpub1..., or type yes on a terminal",
+        );
+    }
     if !std::io::stdin().is_terminal() {
         return false;
     }
@@ -229,6 +234,10 @@ fn done_words(done: &Done) -> String {
 fn awaited_words(awaited: &Awaited) -> String {
     match awaited {
         Awaited::Epoch => "the workload opens an epoch (datafuse run INITIALIZE)".to_owned(),
+        Awaited::NewName => {
+            "the workload reads the new name from its copy of space.yaml (with the next event, such as datafuse run ENROL)"
+                .to_owned()
+        }
         Awaited::Share { from, refused: None } => format!("{from}, a steward, runs datafuse enrol"),
         Awaited::Share { from, refused: Some(reason) } => {
             format!("{from}, a steward, runs datafuse enrol again: its message was refused ({reason})")
@@ -290,7 +299,16 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
 fn rekey(party: &Party, request: &RekeyRequest, yes: bool, console: &Console) -> Result<()> {
     let progress = console.progress("bringing over", None);
     let told = |rows| progress.advance_rows(rows);
-    let rekeyed = rekey::rekey(party, request, &mut |names| approve(console, yes, names), &told)?;
+    let rekeyed = match rekey::rekey(party, request, &mut |names| approve(console, yes, names), &told) {
+        // Done before is done.
+        Err(datafuse_holder::Error::NothingToRekey { path, epoch }) => {
+            console.result(&json!({ "path": path, "epoch": epoch, "unchanged": true }), || {
+                format!("{} is of the present token key and of epoch {epoch} already\n", path.display())
+            });
+            return Ok(());
+        }
+        other => other?,
+    };
     drop(progress);
     let value = json!({
         "path": rekeyed.path, "dataset": rekeyed.dataset.to_string(), "version": rekeyed.version,
