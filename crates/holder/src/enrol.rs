@@ -159,12 +159,7 @@ fn due_datasets(party: &Party, announcement: &Announcement) -> Result<Vec<DueDat
         let Location::Path(path) = party.space().dataset_location(party.id(), dataset)? else { continue };
         let header = path.is_file().then(|| ProtectedFile::inspect(&path, &Caps::default()).ok()).flatten();
         let header = header.as_ref().map(datafuse_core::dataset::DatasetEnvelope::header);
-        let is_present = header.is_some_and(|header| {
-            (header.root, header.epoch) == (*party.root(), announcement.epoch)
-                && header.holder == *party.name()
-                && header.key_id == party.keys().token().key_id()
-        });
-        if !is_present {
+        if !header.is_some_and(|header| party.is_present(header, announcement.epoch)) {
             let earlier = header.is_some_and(|header| {
                 header.root == *party.root()
                     && party.had_name(&header.holder)

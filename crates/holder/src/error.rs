@@ -132,14 +132,6 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A dataset that is to be brought over is of the present key and epoch.
-    #[error("{} is of the present token key and of epoch {epoch} already", path.display())]
-    NothingToRekey {
-        /// The file.
-        path: PathBuf,
-        /// The open epoch.
-        epoch: datafuse_core::id::Epoch,
-    },
     /// A folder could not be made.
     #[error("could not create the folder {}", path.display())]
     Folder {
@@ -209,9 +201,6 @@ impl Error {
             Self::InTheWay { .. } => "--out with another path, or move that file away".into(),
             Self::OtherSpace { .. } | Self::KeyForgotten { .. } => {
                 "protect the source again: datafuse protect FILE --space space.yaml --party NAME --key NAME.key".into()
-            }
-            Self::NothingToRekey { .. } => {
-                "nothing is to be done; after a rotation, give --key with the key file that was rotated".into()
             }
             Self::Folder { .. } => "make its parent folder writable, or name another place with --out".into(),
             Self::Protocol(error) => return error.remedy(),

@@ -1,7 +1,13 @@
 //! One participant at work: its copy of the agreement, its keys, what it remembers, and the mailbox.
 
 use datafuse_core::{
-    announcement::Announcement, id::ParticipantId, keys::PartyKeys, name::PublicName, root::Root, status::Status,
+    announcement::Announcement,
+    dataset::DatasetHeader,
+    id::{Epoch, ParticipantId},
+    keys::PartyKeys,
+    name::PublicName,
+    root::Root,
+    status::Status,
 };
 use datafuse_space::{
     Layout, Mailbox, Memory, Space, agreement,
@@ -92,6 +98,13 @@ impl Party {
         self.name == *name || former.iter().any(|former| former.public_name() == *name)
     }
 
+    /// Whether a dataset is of this party's present name and token key, and of an epoch.
+    pub(crate) fn is_present(&self, header: &DatasetHeader, epoch: Epoch) -> bool {
+        (header.root, header.epoch) == (self.root, epoch)
+            && header.holder == self.name
+            && header.key_id == self.keys.token().key_id()
+    }
+
     /// Whether the agreement says that this party's name took the place of one that its key file had.
     pub(crate) fn succeeds_a_former_name(&self) -> bool {
         let former = self.space.participant(&self.id).map_or(&[][..], |participant| &participant.former);
@@ -121,13 +134,14 @@ impl Party {
     /// [`Error::Space`] for the memory.
     pub fn names_to_approve(&self) -> Result<Vec<NameToApprove>> {
         let stewards = self.space.steward_names();
+        let is_founding =
+            |party: &agreement::Party, name| *party == agreement::Party::Workload || stewards.contains(name);
+        let mut concerned = self.space.parties();
+        concerned.retain(|(party, name)| **name != self.name && (self.is_steward() || is_founding(party, name)));
+        let standings = self.memory.standings(&self.root, &concerned)?;
         let mut names = Vec::new();
-        for (party, name) in self.space.parties() {
-            let founding = party == agreement::Party::Workload || stewards.contains(name);
-            if *name == self.name || !(founding || self.is_steward()) {
-                continue;
-            }
-            let formerly = match self.memory.standing(&self.root, &party, name)? {
+        for ((party, name), standing) in concerned.into_iter().zip(standings) {
+            let formerly = match standing {
                 Standing::Approved => continue,
                 Standing::New => None,
                 Standing::Changed { approved } => Some(approved),
@@ -136,7 +150,7 @@ impl Party {
                 agreement::Party::Workload => self.space.workload_former().last(),
                 agreement::Party::Participant(id) => self.space.participant(id)?.former.last(),
             };
-            let succeeds = succeeds.cloned();
+            let (founding, succeeds) = (is_founding(&party, name), succeeds.cloned());
             names.push(NameToApprove { party, name: name.clone(), founding, formerly, succeeds });
         }
         Ok(names)

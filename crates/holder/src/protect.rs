@@ -12,6 +12,7 @@ use std::{
 };
 
 use datafuse_core::{
+    announcement::Announcement,
     dataset::{DatasetEnvelope, DatasetHeader, DatasetSecret},
     id::{DatasetId, KindName},
     kind::Kind,
@@ -125,8 +126,7 @@ pub fn protect(
     let (dataset, path) = place(party, request.dataset.as_ref(), request.out.as_ref())?;
     let identifiers = identifier_columns(party, request)?;
 
-    let token = party.keys().token();
-    let key = token.token_key(party.root(), announcement.epoch)?;
+    let key = party.keys().token().token_key(party.root(), announcement.epoch)?;
     let spec = ProtectSpec {
         kinds: identifiers
             .iter()
@@ -143,28 +143,14 @@ pub fn protect(
             .map_err(|error| name_the_flag(error, &spec))?;
 
     let former = former_version(party, &dataset, &path)?;
-    let mut rng = UnwrapErr(getrandom::SysRng);
-    let secret = DatasetSecret::generate(key.canary(party.root(), announcement.epoch), &mut rng);
     let kinds: Vec<Kind> = identifiers.iter().map(|(kind, _)| (*kind).clone()).collect();
-    let header = DatasetHeader {
-        root: *party.root(),
-        epoch: announcement.epoch,
-        holder: party.name().clone(),
-        dataset: dataset.clone(),
-        version: party.memory().next_dataset_version(party.root(), &dataset, former)?,
-        kinds: DatasetHeader::kinds_of(&kinds),
-        key_id: token.key_id(),
-    };
-    let version = header.version;
-    let identity = party.keys().identity();
-    let envelope = DatasetEnvelope::seal(header, &secret, &announcement.dataset_key, identity, &mut rng)?;
-
+    let new = NewVersion::seal(party, &announcement, &dataset, DatasetHeader::kinds_of(&kinds), former)?;
     make_folder_of(&path)?;
     let quarantine_file = quarantine_path(request);
     refuse_foreign_file(&quarantine_file)?;
     let kept = spec.kept(&reader.schema())?;
     let names = spec.kind_names();
-    let writer = ProtectedWriter::create(&path, &kept, &names, &secret.file_key, envelope.encode())?;
+    let writer = ProtectedWriter::create(&path, &kept, &names, &new.secret.file_key, new.envelope.encode())?;
     let mut quarantine = Quarantine::new(quarantine_file, reader.columns());
     let (bytes, of) = (AtomicU64::new(0), reader.total_bytes());
     let told = |rows| progress(Progress { rows, bytes: bytes.load(Ordering::Relaxed), of });
@@ -173,7 +159,7 @@ pub fn protect(
     Ok(Protected {
         path,
         dataset,
-        version,
+        version: new.envelope.header().version,
         sha256: summary.delivered.sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
         identifiers: identifiers.into_iter().map(|(kind, columns)| (kind.name().clone(), columns)).collect(),
         summary,
@@ -200,6 +186,39 @@ fn name_the_flag(mut error: datafuse_engine::Error, spec: &ProtectSpec) -> dataf
         *remedy = remedy.replace(&asked, &flag);
     }
     error
+}
+
+/// A new version of a dataset under the present token key of the open epoch: its secrets, and the envelope that seals them.
+pub(crate) struct NewVersion {
+    pub(crate) secret: DatasetSecret,
+    pub(crate) envelope: DatasetEnvelope,
+}
+
+impl NewVersion {
+    /// Draws a file key, gives the next version above `former`, seals and signs.
+    pub(crate) fn seal(
+        party: &Party,
+        announcement: &Announcement,
+        dataset: &DatasetId,
+        kinds: Vec<(KindName, String)>,
+        former: u64,
+    ) -> Result<Self> {
+        let (root, epoch, token) = (party.root(), announcement.epoch, party.keys().token());
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        let secret = DatasetSecret::generate(token.token_key(root, epoch)?.canary(root, epoch), &mut rng);
+        let header = DatasetHeader {
+            root: *root,
+            epoch,
+            holder: party.name().clone(),
+            dataset: dataset.clone(),
+            version: party.memory().next_dataset_version(root, dataset, former)?,
+            kinds,
+            key_id: token.key_id(),
+        };
+        let identity = party.keys().identity();
+        let envelope = DatasetEnvelope::seal(header, &secret, &announcement.dataset_key, identity, &mut rng)?;
+        Ok(Self { secret, envelope })
+    }
 }
 
 /// Which dataset, and where it is to be written.

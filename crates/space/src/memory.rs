@@ -72,21 +72,25 @@ impl Memory {
         &self.path
     }
 
-    /// Tells whether a party's name was approved in a space.
+    /// Tells of each of these parties whether its name was approved in a space, in their order.
     ///
     /// # Errors
     /// [`Error::MemoryDamaged`], [`Error::MemoryVersion`], [`Error::Io`].
-    pub fn standing(&self, root: &Root, party: &Party, name: &PublicName) -> Result<Standing> {
+    pub fn standings(&self, root: &Root, parties: &[(Party, &PublicName)]) -> Result<Vec<Standing>> {
         let known = self.load()?;
-        let approved = known.space(root).and_then(|space| match party {
-            Party::Workload => space.workload.as_ref(),
-            Party::Participant(id) => space.participants.get(id),
-        });
-        Ok(match approved {
-            None => Standing::New,
-            Some(approved) if approved == name => Standing::Approved,
-            Some(approved) => Standing::Changed { approved: approved.clone() },
-        })
+        let space = known.space(root);
+        let standing = |(party, name): &(Party, &PublicName)| {
+            let approved = space.and_then(|space| match party {
+                Party::Workload => space.workload.as_ref(),
+                Party::Participant(id) => space.participants.get(id),
+            });
+            match approved {
+                None => Standing::New,
+                Some(approved) if approved == *name => Standing::Approved,
+                Some(approved) => Standing::Changed { approved: approved.clone() },
+            }
+        };
+        Ok(parties.iter().map(standing).collect())
     }
 
     /// Remembers that these parties' names were approved in a space, in the place of former ones. Of a workload's former name
@@ -339,6 +343,10 @@ mod tests {
         Root::from_bytes(ROOT)
     }
 
+    fn standing(memory: &Memory, root: &Root, party: &Party, seed: u64) -> Standing {
+        memory.standings(root, &[(party.clone(), &name(seed))]).unwrap().remove(0)
+    }
+
     fn other_root() -> Root {
         Root::from_bytes([2; 32])
     }
@@ -361,14 +369,14 @@ mod tests {
         let acme = Party::Participant("acme".parse().unwrap());
         // A participant may be called so: it is not the workload.
         let namesake = Party::Participant("workload".parse().unwrap());
-        let standing = |party, seed| memory.standing(&root(), party, &name(seed)).unwrap();
+        let standing = |party, seed| standing(&memory, &root(), party, seed);
         assert_eq!(standing(&acme, 1), Standing::New);
         memory.approve(&root(), [(&acme, &name(1)), (&Party::Workload, &name(2))]).unwrap();
         assert_eq!(standing(&acme, 1), Standing::Approved);
         assert_eq!(standing(&Party::Workload, 2), Standing::Approved);
         assert_eq!(standing(&namesake, 2), Standing::New);
         assert_eq!(standing(&acme, 3), Standing::Changed { approved: name(1) });
-        assert_eq!(memory.standing(&other_root(), &acme, &name(1)).unwrap(), Standing::New);
+        assert_eq!(super::tests::standing(&memory, &other_root(), &acme, 1), Standing::New);
         memory.approve(&root(), [(&acme, &name(3))]).unwrap();
         assert_eq!(standing(&acme, 1), Standing::Changed { approved: name(3) });
     }
@@ -429,9 +437,9 @@ mod tests {
         memory.see(&announcement(2, 7)).unwrap();
 
         memory.retain(&root(), |id| id.as_str() == "acme").unwrap();
-        assert_eq!(memory.standing(&root(), &acme, &name(2)).unwrap(), Standing::Approved);
+        assert_eq!(standing(&memory, &root(), &acme, 2), Standing::Approved);
         memory.retain(&root(), |_| false).unwrap();
-        assert_eq!(memory.standing(&root(), &acme, &name(2)).unwrap(), Standing::New);
+        assert_eq!(standing(&memory, &root(), &acme, 2), Standing::New);
     }
 
     #[test]

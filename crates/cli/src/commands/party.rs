@@ -299,17 +299,13 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
 fn rekey(party: &Party, request: &RekeyRequest, yes: bool, console: &Console) -> Result<()> {
     let progress = console.progress("bringing over", None);
     let told = |rows| progress.advance_rows(rows);
-    let rekeyed = match rekey::rekey(party, request, &mut |names| approve(console, yes, names), &told) {
-        // Done before is done.
-        Err(datafuse_holder::Error::NothingToRekey { path, epoch }) => {
-            console.result(&json!({ "path": path, "epoch": epoch, "unchanged": true }), || {
-                format!("{} is of the present token key and of epoch {epoch} already\n", path.display())
-            });
-            return Ok(());
-        }
-        other => other?,
-    };
+    let rekeyed = rekey::rekey(party, request, &mut |names| approve(console, yes, names), &told)?;
     drop(progress);
+    let Some(rekeyed) = rekeyed else {
+        let value = json!({ "path": request.old, "unchanged": true });
+        console.result(&value, || format!("{} is of the present token key and epoch already\n", request.old.display()));
+        return Ok(());
+    };
     let value = json!({
         "path": rekeyed.path, "dataset": rekeyed.dataset.to_string(), "version": rekeyed.version,
         "sha256": rekeyed.sha256, "rows": rekeyed.rows, "from_epoch": rekeyed.from_epoch, "epoch": rekeyed.epoch,

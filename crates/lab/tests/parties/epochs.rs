@@ -53,7 +53,7 @@ fn a_new_epoch_leaves_nothing_of_the_former_one() {
     for holder in ["acme", "globex"] {
         assert!(world.enrol(holder).unwrap().due[0].earlier);
         fs::remove_file(world.path(&format!("{holder}.csv"))).unwrap();
-        assert_eq!(world.rekey(holder).unwrap().epoch.0, 2);
+        assert_eq!(world.rekey(holder).unwrap().unwrap().epoch.0, 2);
     }
     world.protect("initech");
     assert_eq!(world.check().unwrap(), 2);
@@ -155,7 +155,7 @@ fn what_a_thief_announced_in_the_former_workloads_name_binds_nobody() {
     world.event("INITIALIZE", json!({ "new_epoch": true })).unwrap();
     world.enrol_all(&["acme", "globex"]);
     for holder in ["acme", "globex"] {
-        assert_eq!(world.rekey(holder).unwrap().epoch, Epoch(2));
+        assert_eq!(world.rekey(holder).unwrap().unwrap().epoch, Epoch(2));
     }
     assert_eq!(world.check().unwrap(), 2);
     fs::write(&place, forged.sign(stolen.identity())).unwrap();

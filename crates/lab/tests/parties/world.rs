@@ -181,7 +181,7 @@ impl World {
         protect(&self.party(holder), &request, &mut |_| true, &|_| {}).unwrap()
     }
 
-    pub(crate) fn rekey(&self, holder: &str) -> datafuse_holder::Result<Rekeyed> {
+    pub(crate) fn rekey(&self, holder: &str) -> datafuse_holder::Result<Option<Rekeyed>> {
         let request = RekeyRequest { old: self.dataset(holder), out: None, threads: 1 };
         rekey(&self.party(holder), &request, &mut |_| true, &|_| {})
     }

@@ -12,7 +12,7 @@ use datafuse_core::{
     enrolment::{Answer, AwaitingParts, BlindForWorkload, WorkloadStep},
     id::ParticipantId,
     keys::KeyId,
-    message::{Message, Round},
+    message::{Header, Message, Round},
     name::PublicName,
     rotation::Rotation,
     seal::ReceiveKey,
@@ -64,7 +64,9 @@ pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
             Err(Error::Protocol(error)) => {
                 tracing::warn!(holder = %id, reason = %error, "refused an enrolment");
                 workload.state_mut().forget_parts(open.epoch, &name)?;
-                remove_shares(workload, &name)?;
+                // The stewards find their shares gone, and send them again.
+                let is_share = |header: &Header| header.round == Round::ShareToHolder && header.receiver == name;
+                remove_messages(workload, is_share)?;
                 let refusal = Refusal { sender: Some(name), reason: error.to_string() };
                 workload.state_mut().note_refusal(open.epoch, &refusal)?;
                 refused += 1;
@@ -124,8 +126,7 @@ fn take_in(workload: &mut Workload, open: &OpenEpoch, secrets: &EpochSecrets, na
     }
     let space = workload.space();
     // Of names that were replaced nothing is heard any more, and nothing is for them.
-    let named = [Some(&header.sender), Some(&header.receiver), header.subject.as_ref()];
-    if named.into_iter().flatten().any(|name| roster::is_former(space, name)) {
+    if roster::named(header).any(|name| roster::is_former(space, name)) {
         return Ok(Taken::NotNeeded);
     }
     if header.receiver != *space.workload() {
@@ -290,17 +291,6 @@ fn settle(workload: &mut Workload, open: &OpenEpoch) -> Result<()> {
     Ok(())
 }
 
-/// Removes the stewards' shares for a holder from the mailbox, so that they are sent again.
-fn remove_shares(workload: &Workload, holder: &PublicName) -> Result<()> {
-    for name in workload.mailbox().list()?.iter().filter(|name| mailbox::is_message(name)) {
-        let Some(Ok(message)) = read(workload, name)?.map(|bytes| Message::decode(&bytes)) else { continue };
-        if message.header().round == Round::ShareToHolder && message.header().receiver == *holder {
-            workload.mailbox().remove(name)?;
-        }
-    }
-    Ok(())
-}
-
 /// Enrols a holder where all its parts are there. Gives whether it did.
 fn advance(workload: &mut Workload, open: &OpenEpoch, holder: &PublicName) -> Result<bool> {
     let state = workload.state();
@@ -327,6 +317,17 @@ pub(super) fn read(workload: &Workload, name: &MessageName) -> Result<Option<Vec
         Err(datafuse_space::Error::MessageTooLarge { .. }) => Ok(None),
         other => Ok(other?),
     }
+}
+
+/// Removes the messages of this space whose header is such a one, whoever they are for.
+pub(super) fn remove_messages(workload: &Workload, is_such: impl Fn(&Header) -> bool) -> Result<()> {
+    for name in workload.mailbox().list()?.iter().filter(|name| mailbox::is_message(name)) {
+        let Some(Ok(message)) = read(workload, name)?.map(|bytes| Message::decode(&bytes)) else { continue };
+        if message.header().root == *workload.root() && is_such(message.header()) {
+            workload.mailbox().remove(name)?;
+        }
+    }
+    Ok(())
 }
 
 /// The announcement in the mailbox, where this workload signed it; `or_formerly` under a name that it had before, as well: a

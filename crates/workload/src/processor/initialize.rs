@@ -3,8 +3,7 @@
 //! Where an epoch is open, a new one takes its place only if the event says `"new_epoch": true`; then everything that the
 //! former left behind is deleted: re-keys, receive keys, `w`, fused files, messages.
 
-use datafuse_core::{match_key::MatchSecret, message::Message, seal::ReceiveKey};
-use datafuse_space::mailbox;
+use datafuse_core::{match_key::MatchSecret, seal::ReceiveKey};
 use rand_core::{Rng, UnwrapErr};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -14,7 +13,7 @@ use crate::{
     error::{Error, Result},
     event::Event,
     outcome::Outcome,
-    state::{EpochSecrets, OpenEpoch},
+    state::EpochSecrets,
     workload::Workload,
 };
 
@@ -34,7 +33,7 @@ pub(super) fn initialize(workload: &mut Workload, event: &Event) -> Result<Outco
         _ => workload.state_mut().begin_epoch(&draw_secrets(), &event.id, announced)?,
     };
     fuse::sweep(workload)?;
-    remove_old_messages(workload, &opened)?;
+    enrol::remove_messages(workload, |header| header.epoch < opened.epoch)?;
     enrol::collect(workload)?;
     Ok(Outcome::Opened { epoch: opened.epoch })
 }
@@ -49,16 +48,4 @@ fn draw_secrets() -> EpochSecrets {
         match_secret: MatchSecret::generate(&mut rng),
         store_key,
     }
-}
-
-/// Removes the messages of former epochs of this space, whoever they are for.
-fn remove_old_messages(workload: &Workload, open: &OpenEpoch) -> Result<()> {
-    let mailbox = workload.mailbox();
-    for name in mailbox.list()?.iter().filter(|name| mailbox::is_message(name)) {
-        let Some(Ok(message)) = enrol::read(workload, name)?.map(|bytes| Message::decode(&bytes)) else { continue };
-        if message.header().root == *workload.root() && message.header().epoch < open.epoch {
-            mailbox.remove(name)?;
-        }
-    }
-    Ok(())
 }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use datafuse_core::{id::ParticipantId, message::Message, name::PublicName};
-use datafuse_space::{Space, mailbox};
+use datafuse_core::{id::ParticipantId, message::Header, name::PublicName};
+use datafuse_space::Space;
 
 use super::{enrol, fuse};
 use crate::{error::Result, state::OpenEpoch, workload::Workload};
@@ -44,10 +44,15 @@ pub(super) fn reconcile(workload: &mut Workload, open: &OpenEpoch) -> Result<Ros
     let departed = workload.state().departed(open.epoch)?;
     if !departed.is_empty() {
         fuse::sweep(workload)?;
-        remove_messages(workload, &departed)?;
+        enrol::remove_messages(workload, |header| named(header).any(|name| departed.contains(name)))?;
         workload.state_mut().forget_departed(open.epoch)?;
     }
     Ok(changes)
+}
+
+/// Everybody that a message is from, to or about.
+pub(super) fn named(header: &Header) -> impl Iterator<Item = &PublicName> {
+    [&header.sender, &header.receiver].into_iter().chain(&header.subject)
 }
 
 /// Whether a name was the workload's or a participant's before, and is nobody's now.
@@ -59,18 +64,4 @@ pub(super) fn is_former(space: &Space, name: &PublicName) -> bool {
 fn successor(workload: &Workload, former: &PublicName) -> Option<(ParticipantId, PublicName)> {
     let (id, holder) = workload.space().holders().find(|(_, holder)| holder.former.contains(former))?;
     Some((id.clone(), holder.name.clone()?))
-}
-
-/// Removes messages from, to and about names that are nobody's any more.
-fn remove_messages(workload: &Workload, gone: &BTreeSet<PublicName>) -> Result<()> {
-    let mailbox = workload.mailbox();
-    for name in mailbox.list()?.iter().filter(|name| mailbox::is_message(name)) {
-        let Some(Ok(message)) = enrol::read(workload, name)?.map(|bytes| Message::decode(&bytes)) else { continue };
-        let header = message.header();
-        let parties = [Some(&header.sender), Some(&header.receiver), header.subject.as_ref()];
-        if header.root == *workload.root() && parties.into_iter().flatten().any(|party| gone.contains(party)) {
-            mailbox.remove(name)?;
-        }
-    }
-    Ok(())
 }
