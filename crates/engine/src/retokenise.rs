@@ -6,15 +6,14 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray},
-    buffer::Buffer,
+    array::{Array, ArrayRef, AsArray},
     datatypes::UInt64Type,
     record_batch::RecordBatch,
 };
 use datafuse_core::{rotation::Retokenizer, token::Token};
 
 use crate::{
-    dataset::protected::{Delivered, ProtectedFile, ProtectedWriter, token_column, tokens_of},
+    dataset::protected::{Delivered, ProtectedFile, ProtectedWriter, token_array, token_column, tokens_of},
     error::{Error, Result},
     pipeline,
     runtime::Progress,
@@ -68,26 +67,18 @@ fn turn(dataset: &ProtectedFile, batch: &RecordBatch, retokenizer: &Retokenizer)
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     for (kind, column) in dataset.kinds().iter().zip(columns.iter_mut().skip(1)) {
         let array = column.as_fixed_size_binary();
-        let valid: Vec<usize> = (0..array.len()).filter(|index| array.is_valid(*index)).collect();
-        let present: Vec<Token> =
-            tokens_of(array).enumerate().filter(|(i, _)| array.is_valid(*i)).map(|(_, t)| t).collect();
+        let (positions, present): (Vec<usize>, Vec<Token>) =
+            tokens_of(array).enumerate().filter(|(index, _)| array.is_valid(*index)).unzip();
         let turned = retokenizer.retokenize(&present).map_err(|error| match error {
             datafuse_core::Error::InvalidToken { index, identity } => Error::BadToken {
                 path: dataset.path().into(),
                 column: token_column(kind),
-                row: rows.value(valid[index]),
+                row: rows.value(positions[index]),
                 identity,
             },
             other => Error::Internal { work: "turning tokens", source: other.into() },
         })?;
-        let mut bytes = vec![0; array.len() * Token::BYTES];
-        for (index, token) in valid.into_iter().zip(&turned) {
-            bytes[index * Token::BYTES..][..Token::BYTES].copy_from_slice(token.as_bytes());
-        }
-        let turned =
-            FixedSizeBinaryArray::try_new(Token::BYTES as i32, Buffer::from_vec(bytes), array.nulls().cloned())
-                .map_err(|source| Error::Internal { work: "turning tokens", source: source.into() })?;
-        *column = Arc::new(turned);
+        *column = Arc::new(token_array(array.len(), &positions, &turned)?);
     }
     RecordBatch::try_new(batch.schema(), columns)
         .map_err(|source| Error::Internal { work: "turning tokens", source: source.into() })

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, UInt64Array},
-    buffer::{BooleanBuffer, Buffer, NullBuffer},
+    buffer::BooleanBuffer,
     compute::{cast, filter_record_batch},
     datatypes::{DataType, Schema, SchemaRef},
     record_batch::RecordBatch,
@@ -18,13 +18,13 @@ use datafuse_core::{
     id::KindName,
     kind::Kind,
     normalize::{InvalidReason, Normalization},
-    token::{Token, Tokenizer},
+    token::Tokenizer,
 };
 
 use crate::{
     dataset::{
         ByteColumn, Quarantine, SourceBatch, column_as_bytes,
-        protected::{DatasetCounts, Delivered, KindCounts, MAX_KEPT_BYTES, ProtectedWriter},
+        protected::{DatasetCounts, Delivered, KindCounts, MAX_KEPT_BYTES, ProtectedWriter, token_array},
     },
     error::{Error, Result},
     pipeline,
@@ -265,19 +265,7 @@ fn tokenise_kind(source: &SourceBatch, kind: &KindSource) -> Result<(FixedSizeBi
     found.valid = positions.len() as u64;
 
     let tokens = kind.tokenizer.tokenize(&identifiers);
-    let mut bytes = vec![0; length * Token::BYTES];
-    let mut valid = vec![false; length];
-    for (position, token) in positions.into_iter().zip(&tokens) {
-        bytes[position * Token::BYTES..][..Token::BYTES].copy_from_slice(token.as_bytes());
-        valid[position] = true;
-    }
-    let tokens = FixedSizeBinaryArray::try_new(
-        Token::BYTES as i32,
-        Buffer::from_vec(bytes),
-        Some(NullBuffer::new(BooleanBuffer::from(valid))),
-    )
-    .map_err(|source| Error::Internal { work: "tokenising", source: source.into() })?;
-    Ok((tokens, found))
+    Ok((token_array(length, &positions, &tokens)?, found))
 }
 
 /// Refuses a kept column with a value that is too long.

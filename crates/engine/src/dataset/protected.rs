@@ -21,6 +21,7 @@ use std::{
 
 use arrow::{
     array::{Array, FixedSizeBinaryArray},
+    buffer::{Buffer, NullBuffer},
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
@@ -354,6 +355,18 @@ pub(crate) fn tokens_of(array: &FixedSizeBinaryArray) -> impl Iterator<Item = To
     let start = array.offset() * Token::BYTES;
     let bytes = &array.value_data()[start..][..array.len() * Token::BYTES];
     bytes.as_chunks().0.iter().map(|token| Token::from_bytes(*token))
+}
+
+/// Makes a column of tokens: the given ones at their positions, null everywhere else.
+pub(crate) fn token_array(length: usize, positions: &[usize], tokens: &[Token]) -> Result<FixedSizeBinaryArray> {
+    let mut bytes = vec![0; length * Token::BYTES];
+    let mut valid = vec![false; length];
+    for (&position, token) in positions.iter().zip(tokens) {
+        bytes[position * Token::BYTES..][..Token::BYTES].copy_from_slice(token.as_bytes());
+        valid[position] = true;
+    }
+    FixedSizeBinaryArray::try_new(TOKEN_BYTES, Buffer::from_vec(bytes), Some(NullBuffer::from(valid)))
+        .map_err(|source| Error::Internal { work: "making tokens", source: source.into() })
 }
 
 /// Checks the columns of a dataset and gives its kinds.

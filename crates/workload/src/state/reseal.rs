@@ -5,7 +5,7 @@ use datafuse_core::{
     keys::{KeyId, StateKey},
     name::PublicName,
 };
-use rusqlite::params;
+use rusqlite::{Row, params};
 use zeroize::Zeroizing;
 
 use super::{
@@ -48,53 +48,34 @@ impl State {
             transaction.execute(&format!("UPDATE {table} SET sealed = ?2 WHERE rowid = ?1"), params![row, sealed])?;
         }
         transaction.execute("UPDATE space SET check_value = ?1", [check])?;
+        // What was sealed with the former key leaves the file with the next event.
+        transaction.execute("UPDATE epoch SET vacuum = 1", [])?;
         transaction.commit()?;
-        self.db.execute_batch("VACUUM")?;
         self.empty_log()
     }
 
     fn sealed_values(&self) -> Result<Vec<SealedValue>> {
+        let epoch = |row: &Row<'_>| Ok::<_, Error>(Epoch(row.get("epoch")?));
+        let name = |row: &Row<'_>, column| Ok::<_, Error>(PublicName::from_bytes(&row.get::<_, Vec<u8>>(column)?)?);
+        let key_id = |row: &Row<'_>| Ok::<_, Error>(KeyId::from_bytes(row.get("key_id")?));
+        let mut values =
+            self.sealed_in("secret", |row| Ok(secret_place(epoch(row)?, &row.get::<_, String>("name")?)))?;
+        values.extend(
+            self.sealed_in("blind", |row| Ok(blind_place(epoch(row)?, &name(row, "holder")?, &name(row, "steward")?)))?,
+        );
+        values.extend(self.sealed_in("answer", |row| Ok(answer_place(epoch(row)?, &name(row, "holder")?)))?);
+        values
+            .extend(self.sealed_in("rekey", |row| Ok(rekey_place(epoch(row)?, &name(row, "holder")?, key_id(row)?)))?);
+        values.extend(self.sealed_in("canary", |row| Ok(canary_place(epoch(row)?)))?);
+        Ok(values)
+    }
+
+    fn sealed_in(&self, table: &'static str, place: impl Fn(&Row<'_>) -> Result<String>) -> Result<Vec<SealedValue>> {
+        let mut statement = self.db.prepare(&format!("SELECT rowid AS row, * FROM {table}"))?;
+        let mut rows = statement.query([])?;
         let mut values = Vec::new();
-        let name = |bytes: Vec<u8>| PublicName::from_bytes(&bytes);
-        let mut statement = self.db.prepare("SELECT rowid, sealed, epoch, name FROM secret")?;
-        let rows =
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?)))?;
-        for row in rows {
-            let (row, sealed, epoch, name) = row?;
-            values.push(SealedValue { table: "secret", row, place: secret_place(Epoch(epoch), &name), sealed });
-        }
-        let mut statement = self.db.prepare("SELECT rowid, sealed, epoch, holder, steward FROM blind")?;
-        let rows =
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
-        for row in rows {
-            let (row, sealed, epoch, holder, steward) = row?;
-            let place = blind_place(Epoch(epoch), &name(holder)?, &name(steward)?);
-            values.push(SealedValue { table: "blind", row, place, sealed });
-        }
-        let mut statement = self.db.prepare("SELECT rowid, sealed, epoch, holder FROM answer")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-        for row in rows {
-            let (row, sealed, epoch, holder) = row?;
-            values.push(SealedValue {
-                table: "answer",
-                row,
-                place: answer_place(Epoch(epoch), &name(holder)?),
-                sealed,
-            });
-        }
-        let mut statement = self.db.prepare("SELECT rowid, sealed, epoch, holder, key_id FROM rekey")?;
-        let rows =
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
-        for row in rows {
-            let (row, sealed, epoch, holder, key_id) = row?;
-            let place = rekey_place(Epoch(epoch), &name(holder)?, KeyId::from_bytes(key_id));
-            values.push(SealedValue { table: "rekey", row, place, sealed });
-        }
-        let mut statement = self.db.prepare("SELECT rowid, sealed, epoch FROM canary")?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        for row in rows {
-            let (row, sealed, epoch) = row?;
-            values.push(SealedValue { table: "canary", row, place: canary_place(Epoch(epoch)), sealed });
+        while let Some(row) = rows.next()? {
+            values.push(SealedValue { table, row: row.get("row")?, place: place(row)?, sealed: row.get("sealed")? });
         }
         Ok(values)
     }

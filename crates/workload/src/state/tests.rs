@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used)]
-use datafuse_core::{enrolment::contribute, keys::PartyKeys};
+use datafuse_core::{
+    enrolment::{AwaitingShares, HolderStep, contribute},
+    keys::PartyKeys,
+};
 use rand_core::UnwrapErr;
 
 use super::*;
@@ -284,4 +287,45 @@ fn a_new_epoch_follows_the_highest_that_is_known() {
     let opened = state.begin_epoch(&secrets(), &event(), Some((Epoch(2), 30))).unwrap();
     assert_eq!((opened.epoch, opened.serial), (Epoch(6), 31));
     assert!(state.secrets(Epoch(5)).is_err(), "nothing of the former epoch is left");
+}
+
+#[test]
+fn a_new_key_opens_everything_that_the_former_sealed_and_the_former_nothing_more() {
+    let mut fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let (steward, waiting, enrolled) = (keys(), keys(), keys().identity().public_name());
+    let (steward_name, holder) = (steward.identity().public_name(), waiting.identity().public_name());
+    let (share, blind) = contribute(steward.share(), &root(), EPOCH, &holder).unwrap();
+    state.keep_blind(EPOCH, &holder, &steward_name, &blind).unwrap();
+    let HolderStep::Awaiting(half) = AwaitingShares::new(&[steward_name, enrolled.clone()])
+        .receive(&steward.identity().public_name(), &share)
+        .unwrap()
+    else {
+        panic!("one of two");
+    };
+    let HolderStep::Ready(ready) = half.receive(&enrolled, &share).unwrap() else { panic!("both") };
+    let token = waiting.token();
+    let answer = ready.answer(&token.token_key(&root(), EPOCH).unwrap());
+    state.keep_answer(EPOCH, &holder, &KeptAnswer { key_id: token.key_id(), replaces: vec![], answer }).unwrap();
+    let mut one = [0; 32];
+    one[0] = 1;
+    state.enrol(EPOCH, &enrolled, token.key_id(), &ReKey::from_bytes(&one).unwrap()).unwrap();
+    state.keep_canary(EPOCH, &enrolled, &[9; 16]).unwrap();
+    let before = state.secrets(EPOCH).unwrap();
+    let running = fixture.open();
+    drop(state);
+
+    let former = fixture.workload.token().state_key(&root());
+    fixture.workload.rotate(&mut UnwrapErr(getrandom::SysRng));
+    let present = || fixture.workload.token().state_key(&root());
+    let state = State::open(&fixture.path(), &root(), present(), &[former]).unwrap();
+    assert!(matches!(running.check_key(), Err(Error::StateSealed)), "who runs on with the former key stops");
+    drop((state, running));
+    let state = fixture.open();
+    assert_eq!(state.secrets(EPOCH).unwrap().dataset_key.public(), before.dataset_key.public());
+    assert_eq!(state.blinds(EPOCH, &holder).unwrap()[0].1.encode(), blind.encode());
+    assert_eq!(state.answer(EPOCH, &holder).unwrap().unwrap().key_id, token.key_id());
+    assert_eq!(*state.rekey(EPOCH, &enrolled).unwrap().unwrap().1.to_bytes(), one);
+    assert_eq!(state.canary(EPOCH).unwrap().unwrap().0, [9; 16]);
+    assert!(state.due(EPOCH).unwrap().vacuum);
 }
