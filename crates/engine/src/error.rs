@@ -267,6 +267,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// A key of an encrypted Parquet file that no cipher takes.
+    #[error("the key of the encrypted Parquet file has {characters} characters")]
+    ParquetKeyLength {
+        /// How many it has.
+        characters: usize,
+    },
     /// A delimiter that cannot separate fields.
     #[error("{0:?} cannot be a delimiter")]
     InvalidDelimiter(char),
@@ -482,6 +488,7 @@ impl Error {
             }
             Self::ColumnNotFound { remedy, .. } => remedy.clone(),
             Self::TooManyColumns { .. } => "write a file with only the columns that are needed".into(),
+            Self::ParquetKeyLength { .. } => "a key of 32 characters (16 and 24 are taken, too)".into(),
             Self::InvalidDelimiter(_) => format!("--delimiter with one of {SUPPORTED_DELIMITERS}"),
             Self::UnbalancedQuotes { .. } => "write the file with every quote inside a value doubled".into(),
             Self::NoJsonObject { .. } => {

@@ -12,7 +12,7 @@ use std::{
 use datafuse_core::announcement::Announcement;
 
 use crate::{
-    agreement::Space,
+    agreement::{Dataset, Space},
     error::Error,
     layout::Layout,
     location::{Location, MailboxPlace, QueuePlace, has_credentials, is_loopback, stays_within},
@@ -170,7 +170,7 @@ fn datasets(space: &Space, findings: &mut Vec<Finding>) {
                 format!("add one, such as `customers: {{ location: datasets/{id}.parquet }}`"),
             ));
         }
-        for (dataset, location) in &holder.datasets {
+        for (dataset, Dataset { location, .. }) in &holder.datasets {
             let place = format!("participants.{id}.datasets.{dataset}.location");
             match location {
                 Location::Url(url) => {

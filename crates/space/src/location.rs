@@ -15,7 +15,7 @@ use url::Url;
 pub enum Location {
     /// A file or folder.
     Path(PathBuf),
-    /// An address, `http` or `https`.
+    /// An address: of a file (`http`, `https`) or of an object in a bucket (`s3`, `s3a`, `gs`, `az`, `azure`, `abfs`, `abfss`).
     Url(Url),
 }
 
@@ -46,7 +46,11 @@ impl FromStr for Location {
         match parse(text)? {
             Parsed::Path(path) => Ok(Self::Path(path)),
             Parsed::Url(url) if matches!(url.scheme(), "http" | "https") => Ok(Self::Url(url)),
-            Parsed::Url(_) => Err(LocationProblem::UnknownScheme { known: "http, https" }),
+            Parsed::Url(url) if is_bucket(&url) => match url.host_str().is_none_or(str::is_empty) {
+                true => Err(LocationProblem::NoBucket),
+                false => Ok(Self::Url(url)),
+            },
+            Parsed::Url(_) => Err(LocationProblem::UnknownScheme { known: "https, http, s3, gs, az, abfs" }),
         }
     }
 }
@@ -114,8 +118,8 @@ impl FromStr for MailboxPlace {
         let is_hostless = url.host_str().is_none_or(str::is_empty);
         match url.scheme() {
             "http" | "https" => Ok(Self::Http(url)),
-            "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss" if is_hostless => Err(LocationProblem::NoBucket),
-            "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss" => Ok(Self::Bucket(url)),
+            _ if is_bucket(&url) && is_hostless => Err(LocationProblem::NoBucket),
+            _ if is_bucket(&url) => Ok(Self::Bucket(url)),
             _ => Err(LocationProblem::UnknownScheme { known: "s3, gs, az, abfs, https, http" }),
         }
     }
@@ -243,6 +247,11 @@ fn parse(text: &str) -> Result<Parsed, LocationProblem> {
     Ok(Parsed::Url(url))
 }
 
+/// Whether an address is one of a bucket.
+fn is_bucket(url: &Url) -> bool {
+    matches!(url.scheme(), "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss")
+}
+
 /// Writes an address without user, password, query and fragment.
 fn show(url: &Url, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{}://{}", url.scheme(), url.host_str().unwrap_or_default())?;
@@ -309,7 +318,7 @@ mod tests {
         assert_eq!(refused(" "), Empty);
         assert_eq!(refused("a\nb"), ControlCharacter);
         assert_eq!(refused("http://"), MalformedUrl);
-        for text in ["s3://bucket/x", "file:///etc/passwd", "redis://localhost"] {
+        for text in ["ftp://bucket/x", "file:///etc/passwd", "redis://localhost"] {
             assert!(matches!(refused(text), UnknownScheme { .. }), "{text}");
         }
         assert!("http://localhost".parse::<QueuePlace>().is_err());

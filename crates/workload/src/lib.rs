@@ -10,6 +10,7 @@
 //! | [`event`] | parses what comes from the queue, within limits |
 //! | [`queue`] | where events wait: a folder, or Redis Streams; both at least once |
 //! | [`workload`] | one space's agreement, keys, state and places, opened |
+//! | [`directory`] | who takes part, and where what they bring lies |
 //! | [`state`] | what is remembered between events, its secrets sealed |
 //! | [`processor`] | one file an event type |
 //! | [`outcome`] | what an event brought forth |
@@ -20,6 +21,7 @@
 //! No holder's secret ever comes here, and nothing here prints.
 
 pub mod audit;
+pub mod directory;
 pub mod error;
 pub mod event;
 pub mod outcome;

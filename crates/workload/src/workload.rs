@@ -13,6 +13,7 @@ use datafuse_engine::runtime::Limits;
 use datafuse_space::{Layout, Mailbox, Space, mailbox};
 
 use crate::{
+    directory::{Directory, SpaceFile},
     error::{Error, Result},
     state::{OpenEpoch, State},
 };
@@ -38,6 +39,7 @@ pub struct Workload {
     keys: PartyKeys,
     state: State,
     mailbox: Box<dyn Mailbox>,
+    directory: Box<dyn Directory>,
     options: Options,
 }
 
@@ -64,7 +66,7 @@ impl Workload {
         let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root), &former)?;
         drop(alone);
         let mailbox = mailbox::open(&layout.workload_mailbox())?;
-        Ok(Self { space, root, layout, keys, state, mailbox, options })
+        Ok(Self { space, root, layout, keys, state, mailbox, directory: Box::new(SpaceFile), options })
     }
 
     /// The agreement.
@@ -114,6 +116,10 @@ impl Workload {
 
     pub(crate) fn mailbox(&self) -> &dyn Mailbox {
         self.mailbox.as_ref()
+    }
+
+    pub(crate) fn directory(&self) -> &dyn Directory {
+        self.directory.as_ref()
     }
 
     pub(crate) fn allow_hosts(&self) -> &[String] {

@@ -24,6 +24,7 @@ use reqwest::{Client, Response, StatusCode, header, redirect};
 use url::{Host, Url};
 
 use super::address::is_public;
+use super::opening::BucketSettings;
 use super::source::Format;
 use crate::error::{Error, Result};
 
@@ -44,6 +45,8 @@ pub struct FetchPolicy {
     pub allow_hosts: Vec<String>,
     /// Lets the host of the first address be private, because the user typed it; redirects to others are held to the rule.
     pub trust_first_host: bool,
+    /// Settings and credentials of buckets.
+    pub bucket: BucketSettings,
     /// The largest download.
     pub max_bytes: u64,
     /// The longest wait for a name and a connection.
@@ -65,6 +68,7 @@ impl FetchPolicy {
             allow_private: false,
             allow_hosts: Vec::new(),
             trust_first_host: false,
+            bucket: BucketSettings::default(),
             max_bytes: 64 << 30,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),

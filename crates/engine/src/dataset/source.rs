@@ -12,6 +12,7 @@ use arrow::array::RecordBatch;
 use url::Url;
 
 use super::fetch;
+use super::opening::ParquetKey;
 use crate::error::{Error, Result};
 
 /// Where rows come from.
@@ -166,13 +167,22 @@ pub struct ReadOptions {
     pub header: bool,
     /// The encoding of CSV and JSON files. A byte order mark is dropped.
     pub encoding: Encoding,
+    /// The key of an encrypted Parquet file.
+    pub parquet_key: Option<ParquetKey>,
     /// The most rows of a batch (at least 1).
     pub batch_rows: usize,
 }
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        ReadOptions { format: None, delimiter: None, header: true, encoding: Encoding::Utf8, batch_rows: 8192 }
+        ReadOptions {
+            format: None,
+            delimiter: None,
+            header: true,
+            encoding: Encoding::Utf8,
+            parquet_key: None,
+            batch_rows: 8192,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use datafuse_core::{
     name::PublicName,
 };
 
-use super::{Draft, Participant, Parts, Party, Role, Space, document};
+use super::{Dataset, Draft, Participant, Parts, Party, Role, Space, document};
 use crate::{
     check::Finding,
     layout::Layout,
@@ -53,7 +53,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
                 roles,
                 name: participant.name.map(|name| name.0),
                 former: participant.former.into_iter().map(|name| name.0).collect(),
-                datasets: datasets.map(|(dataset, place)| (dataset.0, place.location.0)).collect(),
+                datasets: datasets.map(|(id, dataset)| (id.0, dataset.into())).collect(),
                 recipient: participant.recipient.map(|recipient| recipient.0.0),
                 min_count: participant.policy.min_count,
             },
@@ -97,7 +97,7 @@ pub(super) fn from_draft(draft: Draft, nonce: [u8; 32]) -> Result<Parts, Vec<Fin
             ));
         }
         participant.name = Some(name);
-        participant.datasets = dataset.iter().map(|id| (id.clone(), place.clone())).collect();
+        participant.datasets = dataset.iter().map(|id| (id.clone(), Dataset::protected(place.clone()))).collect();
     }
     for id in draft.users {
         participants.entry(id).or_insert_with(absent).roles.insert(Role::User);
@@ -279,7 +279,7 @@ fn names(parts: &Parts, findings: &mut Vec<Finding>) -> BTreeMap<PublicName, Par
 fn datasets(parts: &Parts, findings: &mut Vec<Finding>) {
     let mut owners = BTreeMap::<String, String>::new();
     for (id, participant) in &parts.participants {
-        for (dataset, location) in &participant.datasets {
+        for (dataset, Dataset { location, .. }) in &participant.datasets {
             let place = format!("participants.{id}.datasets.{dataset}.location");
             let key = match location {
                 Location::Path(path) => tidy(path).to_string_lossy().into_owned(),

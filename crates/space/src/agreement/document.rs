@@ -125,12 +125,62 @@ pub(super) struct Participant {
     pub(super) policy: ParticipantPolicy,
 }
 
-/// A protected dataset.
+/// A dataset.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Dataset {
-    /// Where the protected file lies: a path or an http(s) address.
+    /// Where it lies: a path, an http(s) address, or an object in a bucket (`s3://`, `gs://`, `az://`).
     pub(super) location: Text<Location>,
+    /// Allows a table of tokens, made by any tool, in the place of a protected dataset. It is reported as unauthenticated.
+    pub(super) table: Option<Table>,
+    /// The data contract that it has to keep: a file of the Open Data Contract Standard, relative to the folder of this file.
+    pub(super) contract: Option<Text<FolderPath>>,
+}
+
+impl From<Dataset> for super::Dataset {
+    fn from(dataset: Dataset) -> Self {
+        Self {
+            location: dataset.location.0,
+            table: dataset.table.map(|table| super::Table {
+                format: table.format.map(|format| format.as_str().to_owned()),
+                columns: table.columns.into_iter().map(|(kind, column)| (kind.0, column)).collect(),
+                encryption_key_from: table.encryption_key_from,
+            }),
+            contract: dataset.contract.map(|path| path.0.0),
+        }
+    }
+}
+
+/// How a table of tokens is read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Table {
+    /// Its format, where the name does not tell.
+    pub(super) format: Option<TableFormat>,
+    /// The column that holds each kind's tokens; without one it is named as the kind.
+    #[serde(default)]
+    pub(super) columns: BTreeMap<Text<KindName>, String>,
+    /// The environment variable, on the workload's side, that holds the AES key of an encrypted Parquet file.
+    pub(super) encryption_key_from: Option<String>,
+}
+
+/// The format of a table.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TableFormat {
+    Csv,
+    Json,
+    Parquet,
+}
+
+impl TableFormat {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+            Self::Parquet => "parquet",
+        }
+    }
 }
 
 /// What may come out.
@@ -293,7 +343,8 @@ impl Textual for Profile {
 
 impl Textual for Location {
     const NAME: &'static str = "Location";
-    const EXPECTED: &'static str = "a path, relative to the folder of this file, or an http(s) address";
+    const EXPECTED: &'static str =
+        "a path, relative to the folder of this file, or the address of a file or object (https, s3, gs, az)";
 
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|problem| place_refusal(&problem))

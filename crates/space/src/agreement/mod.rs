@@ -17,7 +17,7 @@ use std::{
 };
 
 use datafuse_core::{
-    id::{DatasetId, ParticipantId, SpaceId},
+    id::{DatasetId, KindName, ParticipantId, SpaceId},
     kind::Kind,
     name::PublicName,
     root::{Founding, Root},
@@ -64,8 +64,8 @@ pub struct Participant {
     pub name: Option<PublicName>,
     /// Names that it had before, the founding one first.
     pub former: Vec<PublicName>,
-    /// Where its protected datasets lie, as the file says: [`Space::dataset_location`] resolves them.
-    pub datasets: BTreeMap<DatasetId, Location>,
+    /// Its datasets: where they lie, as the file says ([`Space::dataset_location`] resolves them), and in which form.
+    pub datasets: BTreeMap<DatasetId, Dataset>,
     /// The age recipient to which its reports are to be encrypted. This version refuses to make a report where one is set.
     pub recipient: Option<String>,
     /// The smallest count that a report may show, as far as it is concerned.
@@ -90,6 +90,37 @@ impl Participant {
     pub fn founding_name(&self) -> Option<&PublicName> {
         self.former.first().or(self.name.as_ref())
     }
+}
+
+/// One dataset of a holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Where it lies.
+    pub location: Location,
+    /// Set where it is a table of tokens, made by any tool, in the place of a protected dataset: nothing in it says who made it
+    /// and when, so the space has to allow it.
+    pub table: Option<Table>,
+    /// The data contract that it has to keep (an Open Data Contract Standard file), relative to the space file's folder.
+    pub contract: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// Describes a protected dataset.
+    #[must_use]
+    pub fn protected(location: Location) -> Self {
+        Self { location, table: None, contract: None }
+    }
+}
+
+/// How a table of tokens is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Its format, where the name does not tell: `csv`, `json` or `parquet`.
+    pub format: Option<String>,
+    /// The column that holds each kind's tokens; a kind that is not here has a column named as itself.
+    pub columns: BTreeMap<KindName, String>,
+    /// The environment variable that holds the AES key of an encrypted Parquet file. The key itself is never in the file.
+    pub encryption_key_from: Option<String>,
 }
 
 /// Who has a public name in a space.
@@ -408,15 +439,20 @@ impl Space {
     /// # Errors
     /// [`Error::UnknownParticipant`], [`Error::UnknownDataset`].
     pub fn dataset_location(&self, holder: &ParticipantId, dataset: &DatasetId) -> Result<Location> {
+        Ok(self.dataset(holder, dataset)?.location.resolve(&self.folder))
+    }
+
+    /// A dataset of a holder, its places as the file gives them.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParticipant`], [`Error::UnknownDataset`].
+    pub fn dataset(&self, holder: &ParticipantId, dataset: &DatasetId) -> Result<&Dataset> {
         let datasets = &self.participant(holder)?.datasets;
-        match datasets.get(dataset) {
-            Some(location) => Ok(location.resolve(&self.folder)),
-            None => Err(Error::UnknownDataset {
-                holder: holder.to_string(),
-                dataset: dataset.to_string(),
-                known: some(datasets.keys()),
-            }),
-        }
+        datasets.get(dataset).ok_or_else(|| Error::UnknownDataset {
+            holder: holder.to_string(),
+            dataset: dataset.to_string(),
+            known: some(datasets.keys()),
+        })
     }
 
     /// Where enrolment messages travel, as the file says; [`Layout`](crate::Layout) resolves it and the next three.

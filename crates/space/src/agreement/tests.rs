@@ -302,7 +302,7 @@ prop_compose! {
                 roles: if i == 1 { [Role::Holder, Role::User].into() } else { [Role::Holder].into() },
                 name: Some(name(seed)),
                 former: (1..=i as u64).map(|former| name(seed + former)).collect(),
-                datasets: [(text.parse().unwrap(), location)].into(),
+                datasets: [(text.parse().unwrap(), Dataset::protected(location))].into(),
                 recipient: None,
                 min_count: min_counts[i],
             };

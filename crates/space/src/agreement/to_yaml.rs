@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use datafuse_core::kind::{Column, Kind};
 
-use super::{Participant, Parts, Role};
+use super::{Dataset, Participant, Parts, Role};
 use crate::location::{Location, MailboxPlace, QueuePlace};
 
 pub(super) fn write(parts: &Parts) -> String {
@@ -84,8 +84,8 @@ fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::R
     }
     if !participant.datasets.is_empty() {
         writeln!(out, "    datasets:")?;
-        for (dataset, place) in &participant.datasets {
-            writeln!(out, "      {}: {{ location: {} }}", scalar(dataset.as_str()), location(place))?;
+        for (id, dataset) in &participant.datasets {
+            writeln!(out, "      {}:{}", scalar(id.as_str()), self::dataset(dataset))?;
         }
     }
     match &participant.recipient {
@@ -99,6 +99,27 @@ fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::R
         writeln!(out, "    policy:\n      min_count: {min_count}")?;
     }
     Ok(())
+}
+
+/// A dataset in one line where it has nothing but a place.
+fn dataset(dataset: &Dataset) -> String {
+    let place = location(&dataset.location);
+    let mut fields = vec![format!("location: {place}")];
+    if let Some(table) = &dataset.table {
+        let mut inner: Vec<_> = table.format.iter().map(|format| format!("format: {format}")).collect();
+        if !table.columns.is_empty() {
+            let columns =
+                table.columns.iter().map(|(kind, column)| format!("{}: {}", scalar(kind.as_str()), quoted(column)));
+            inner.push(format!("columns: {{ {} }}", columns.collect::<Vec<_>>().join(", ")));
+        }
+        inner.extend(table.encryption_key_from.iter().map(|name| format!("encryption_key_from: {}", quoted(name))));
+        fields.push(format!("table: {{ {} }}", inner.join(", ")));
+    }
+    fields.extend(dataset.contract.iter().map(|path| format!("contract: {}", scalar(&path.to_string_lossy()))));
+    match fields.len() {
+        1 => format!(" {{ {} }}", fields[0]),
+        _ => fields.iter().map(|field| format!("\n        {field}")).collect(),
+    }
 }
 
 fn identifier(kind: &Kind) -> String {

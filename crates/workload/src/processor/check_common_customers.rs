@@ -18,8 +18,9 @@ use datafuse_engine::{
     report_html,
 };
 
-use super::fuse::{self, TakingPart};
+use super::fuse;
 use crate::{
+    directory::Holder,
     error::{Error, Result},
     event::Event,
     outcome::{Fused, Outcome, Progress, Stage, temporary_name},
@@ -33,7 +34,7 @@ const REPORT_HTML: &str = "report.html";
 pub(super) fn check(
     workload: &mut Workload,
     event: &Event,
-    holders: &[TakingPart],
+    holders: &[Holder],
     progress: Progress<'_>,
 ) -> Result<Outcome> {
     let folder = workload.layout().outputs_of(&event.id);
@@ -60,7 +61,7 @@ pub(super) fn check(
 fn make(
     workload: &mut Workload,
     event: &Event,
-    holders: &[TakingPart],
+    holders: &[Holder],
     progress: Progress<'_>,
     part: &Path,
 ) -> Result<(Report, Fused)> {
@@ -87,15 +88,15 @@ fn existing(folder: &Path, event: &Event) -> Result<Option<Report>> {
 }
 
 /// Matches every kind and gathers what the report says about where it all came from.
-fn gather(workload: &Workload, event: &Event, holders: &[TakingPart], progress: Progress<'_>) -> Result<ReportInputs> {
+fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Progress<'_>) -> Result<ReportInputs> {
     let open = workload.open_epoch()?;
     let secrets = workload.state().secrets(open.epoch)?;
     let mut accepted: Vec<Vec<AcceptedDataset>> = Vec::new();
     for holder in holders {
-        let datasets = holder.datasets().map(|dataset| {
+        let datasets = holder.datasets.iter().map(|place| {
             workload
                 .state()
-                .dataset(open.epoch, &holder.name, dataset)?
+                .dataset(open.epoch, &holder.name, &place.dataset)?
                 .ok_or_else(|| Error::NoDataset { holder: holder.id.clone() })
         });
         accepted.push(datasets.collect::<Result<_>>()?);

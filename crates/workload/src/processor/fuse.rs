@@ -20,14 +20,14 @@ use datafuse_core::{
 use datafuse_engine::{
     Caps,
     dataset::{
-        FetchPolicy, fetch_to_file,
+        FetchPolicy, Source, fetch_to_file,
         protected::{ProtectedFile, commitment},
     },
     fuse::{FuseKeys, FusedOutput, fuse as fuse_file},
 };
-use datafuse_space::Location;
 
 use crate::{
+    directory::{DatasetPlace, Holder},
     error::{Error, Result},
     event::Event,
     outcome::{Fused, FusedDataset, Progress, Stage},
@@ -35,22 +35,8 @@ use crate::{
     workload::Workload,
 };
 
-/// A holder that takes part in an event.
-pub(super) struct TakingPart {
-    pub(super) id: ParticipantId,
-    pub(super) name: PublicName,
-    datasets: Vec<(DatasetId, Location)>,
-}
-
-impl TakingPart {
-    /// The datasets it brings.
-    pub(super) fn datasets(&self) -> impl Iterator<Item = &DatasetId> {
-        self.datasets.iter().map(|(dataset, _)| dataset)
-    }
-}
-
-/// The holders that take part: those the event names in `holders`, else all of the space, sorted by name.
-pub(super) fn taking_part(workload: &Workload, event: &Event) -> Result<Vec<TakingPart>> {
+/// The holders that take part: those the event names in `holders`, else all that the directory has, sorted by name.
+pub(super) fn taking_part(workload: &Workload, event: &Event) -> Result<Vec<Holder>> {
     let space = workload.space();
     let named: Option<BTreeSet<ParticipantId>> = match event.body.get("holders") {
         None => None,
@@ -68,21 +54,10 @@ pub(super) fn taking_part(workload: &Workload, event: &Event) -> Result<Vec<Taki
             }
         }
     }
-    let mut holders = Vec::new();
-    for (id, participant) in space.holders() {
-        if named.as_ref().is_some_and(|named| !named.contains(id)) {
-            continue;
-        }
-        let name = participant.name.clone().ok_or_else(|| Error::NotAHolder { participant: id.clone() })?;
-        let datasets = participant
-            .datasets
-            .keys()
-            .map(|dataset| Ok((dataset.clone(), space.dataset_location(id, dataset)?)))
-            .collect::<Result<Vec<_>>>()?;
-        if datasets.is_empty() {
-            return Err(Error::NoDataset { holder: id.clone() });
-        }
-        holders.push(TakingPart { id: id.clone(), name, datasets });
+    let mut holders = workload.directory().holders(space)?;
+    holders.retain(|holder| named.as_ref().is_none_or(|named| named.contains(&holder.id)));
+    if let Some(empty) = holders.iter().find(|holder| holder.datasets.is_empty()) {
+        return Err(Error::NoDataset { holder: empty.id.clone() });
     }
     if holders.len() < 2 {
         return Err(Error::TooFewHolders { found: holders.len() });
@@ -91,7 +66,7 @@ pub(super) fn taking_part(workload: &Workload, event: &Event) -> Result<Vec<Taki
 }
 
 /// Fuses every dataset of these holders that is not fused yet.
-pub(super) fn fuse(workload: &mut Workload, holders: &[TakingPart], progress: Progress<'_>) -> Result<Fused> {
+pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progress<'_>) -> Result<Fused> {
     let open = workload.open_epoch()?;
     let secrets = workload.state().secrets(open.epoch)?;
     // Everybody is looked at before the long work begins, so that what is missing is said in seconds, and all at once.
@@ -112,9 +87,9 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[TakingPart], progress: Pr
         let Some((key_id, rekey)) = workload.state().rekey(open.epoch, &holder.name)? else {
             return Err(Error::NotEnrolled { holders: vec![holder.id.clone()] });
         };
-        for (dataset, location) in &holder.datasets {
-            let delivered = Delivered { holder, dataset, key_id, rekey: &rekey };
-            let file = obtain(workload, holder, dataset, location)?;
+        for place in &holder.datasets {
+            let delivered = Delivered { holder, dataset: &place.dataset, key_id, rekey: &rekey };
+            let file = obtain(workload, holder, place)?;
             match delivered.fuse(workload, &open, &secrets, &file.path, progress)? {
                 Some(done) => fused.datasets.push(done),
                 None => fused.unchanged += 1,
@@ -130,13 +105,17 @@ struct AtHand {
     _fetched: Option<tempfile::TempPath>,
 }
 
-fn obtain(workload: &Workload, holder: &TakingPart, dataset: &DatasetId, location: &Location) -> Result<AtHand> {
-    match location {
-        Location::Path(path) if path.is_file() => Ok(AtHand { path: path.clone(), _fetched: None }),
-        Location::Path(path) => {
-            Err(Error::DatasetMissing { holder: holder.id.clone(), dataset: dataset.clone(), path: path.clone() })
-        }
-        Location::Url(url) => {
+fn obtain(workload: &Workload, holder: &Holder, place: &DatasetPlace) -> Result<AtHand> {
+    let missing = |path: &Path| Error::DatasetMissing {
+        holder: holder.id.clone(),
+        dataset: place.dataset.clone(),
+        path: path.to_owned(),
+    };
+    match &place.source {
+        Source::Path(path) if path.is_file() => Ok(AtHand { path: path.clone(), _fetched: None }),
+        Source::Path(path) => Err(missing(path)),
+        Source::Glob(pattern) => Err(missing(Path::new(pattern))),
+        Source::Url(url) => {
             let policy = FetchPolicy { allow_hosts: workload.allow_hosts().to_vec(), ..FetchPolicy::strict() };
             let fetched = fetch_to_file(url, &policy, &workload.limits().temp_dir)?;
             Ok(AtHand { path: fetched.to_path_buf(), _fetched: Some(fetched) })
@@ -145,7 +124,7 @@ fn obtain(workload: &Workload, holder: &TakingPart, dataset: &DatasetId, locatio
 }
 
 struct Delivered<'a> {
-    holder: &'a TakingPart,
+    holder: &'a Holder,
     dataset: &'a DatasetId,
     key_id: KeyId,
     rekey: &'a ReKey,
