@@ -439,6 +439,39 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Gives the variables that the flags of a command and of those below it can be given by.
+    fn variables(command: &clap::Command) -> std::collections::BTreeSet<String> {
+        let own = command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
+        own.chain(command.get_subcommands().flat_map(variables)).collect()
+    }
+
+    #[test]
+    fn every_variable_is_in_the_example_and_in_the_operations_guide() {
+        let pages = [
+            (".env.example", include_str!("../../../.env.example")),
+            ("docs/operations.md", include_str!("../../../docs/operations.md")),
+        ];
+        let variables = variables(&Cli::command());
+        assert!(variables.contains("DATAFUSE_SPACE"), "{variables:?}");
+        for (page, text) in pages {
+            let missing: Vec<_> = variables.iter().filter(|variable| !text.contains(variable.as_str())).collect();
+            assert!(missing.is_empty(), "{page} says nothing of {missing:?}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_the_readme() {
+        let readme = include_str!("../../../README.md");
+        for command in Cli::command().get_subcommands() {
+            let groups = command.get_subcommands().map(|below| format!("{} {}", command.get_name(), below.get_name()));
+            let names: Vec<_> = groups.collect();
+            let names = if names.is_empty() { vec![command.get_name().to_owned()] } else { names };
+            for name in names {
+                assert!(readme.contains(&name), "README.md says nothing of {name}");
+            }
+        }
+    }
+
     #[test]
     fn sizes_have_units_and_a_floor() {
         assert_eq!(parse_size("512M"), Ok(512 << 20));
