@@ -357,6 +357,7 @@ impl Error {
                 true
             }
             Self::Space(error) => error.is_retryable(),
+            Self::Engine(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(

@@ -7,21 +7,25 @@
 pub mod protected;
 
 mod address;
+mod bucket;
 mod column;
 mod csv;
 mod fetch;
 mod header;
 mod input;
 mod json;
+mod local_file;
 mod opening;
 mod parquet;
 mod quarantine;
 mod reader;
 mod source;
 
+pub use self::bucket::{Bucket, BucketAddress, BucketObject, BucketProblem};
 pub use self::column::{ByteColumn, column_as_bytes};
 pub use self::csv::SUPPORTED_DELIMITERS;
 pub use self::fetch::{FetchPolicy, FetchProgress, Lookup, Refusal, fetch_to_file};
+pub use self::local_file::LocalFile;
 pub use self::opening::{BucketSettings, ParquetKey};
 pub use self::quarantine::Quarantine;
 pub use self::reader::SourceReader;
