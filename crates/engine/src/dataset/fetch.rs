@@ -298,16 +298,21 @@ fn content_format(response: &Response) -> Option<Format> {
 }
 
 /// Holds addresses and the answers of name servers against the policy.
-#[derive(Clone)]
-struct Guard {
+#[derive(Clone, Debug)]
+pub(super) struct Guard {
     policy: FetchPolicy,
     /// The host that is trusted because the user typed it.
     first_host: Option<String>,
 }
 
 impl Guard {
+    /// Trusts no host but those that the policy names.
+    pub(super) fn of_policy(policy: FetchPolicy) -> Self {
+        Guard { policy, first_host: None }
+    }
+
     /// Checks all of an address that can be checked without looking its name up.
-    fn check(&self, url: &Url) -> Result<(), Refusal> {
+    pub(super) fn check(&self, url: &Url) -> Result<(), Refusal> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refusal::Scheme);
         }
@@ -368,7 +373,7 @@ impl Resolve for Guard {
 }
 
 /// Finds the refusal of [`Guard::resolve`] within the client's error.
-fn refusal_within(error: &reqwest::Error) -> Option<Refusal> {
+pub(super) fn refusal_within(error: &reqwest::Error) -> Option<Refusal> {
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
         if let Some(refusal) = error.downcast_ref::<Refusal>() {
