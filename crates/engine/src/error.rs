@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 
 use arrow::datatypes::DataType;
 
-use crate::dataset::{Refusal, SUPPORTED_DELIMITERS};
+use crate::dataset::{BucketProblem, Refusal, SUPPORTED_DELIMITERS};
 
 /// The result of an engine operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -399,6 +399,16 @@ pub enum Error {
         /// The limit.
         limit_s: u64,
     },
+    /// A bucket that did not do what was asked.
+    #[error("cannot {action} {place}: {problem}")]
+    Bucket {
+        /// What was asked: "read", "list", "write", ...
+        action: &'static str,
+        /// The address.
+        place: String,
+        /// Why.
+        problem: Box<BucketProblem>,
+    },
 
     // ---- running ----
     /// The configured memory does not suffice.
@@ -509,11 +519,23 @@ impl Error {
             Self::DownloadTooLarge { .. } | Self::DownloadTimeout { .. } => {
                 "download the file and name its path".into()
             }
+            Self::Bucket { problem, .. } => problem.remedy(),
             Self::EmptySource { .. } | Self::InvalidPattern { .. } => return None,
             Self::OutOfMemory { .. } => "give it more with --memory-limit".into(),
             Self::OutOfTempSpace { .. } => "free some space in that folder, or name another one with --temp-dir".into(),
             Self::NoSuchHolder { .. } | Self::Internal { .. } => return None,
         })
+    }
+
+    /// Whether the same may succeed later without anybody changing a thing: what failed is the network, a server, or room on a disk.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } | Self::Download { .. } | Self::DownloadTimeout { .. } => true,
+            Self::HttpStatus { status, .. } => *status >= 500 || matches!(status, 408 | 429),
+            Self::Bucket { problem, .. } => problem.is_retryable(),
+            _ => false,
+        }
     }
 
     /// Makes an error of what the system said about a file; a full disk becomes [`Error::NoSpace`].

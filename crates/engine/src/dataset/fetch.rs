@@ -82,6 +82,12 @@ impl FetchPolicy {
     pub fn trusting() -> Self {
         FetchPolicy { trust_first_host: true, total_timeout: None, ..Self::strict() }
     }
+
+    /// Whether the host of an address may be private.
+    pub(super) fn may_be_private(&self, url: &Url) -> bool {
+        let guard = Guard::of_policy(self.clone());
+        url.host_str().is_some_and(|host| guard.is_exempt(host))
+    }
 }
 
 impl fmt::Debug for FetchPolicy {
@@ -113,13 +119,15 @@ pub enum Refusal {
     Downgrade,
     /// It redirects, but not to an address.
     BrokenRedirect,
+    /// It is not https, and plain http is not allowed there.
+    PlainHttp,
 }
 
 impl Refusal {
     /// What to try next, where there is something to try.
     pub fn remedy(self) -> Option<&'static str> {
         match self {
-            Refusal::Scheme | Refusal::NoHost => Some("an address that begins with https://"),
+            Refusal::Scheme | Refusal::NoHost | Refusal::PlainHttp => Some("an address that begins with https://"),
             Refusal::Credentials => Some("an address without a password, or download the file and name its path"),
             Refusal::PrivateAddress => Some("add the host to the allowed hosts if it is meant to be reached"),
             Refusal::TooManyRedirects | Refusal::Downgrade | Refusal::BrokenRedirect => {
@@ -139,6 +147,7 @@ impl fmt::Display for Refusal {
             Refusal::TooManyRedirects => "it redirects more than 5 times",
             Refusal::Downgrade => "it redirects from https to http",
             Refusal::BrokenRedirect => "it redirects without naming an address",
+            Refusal::PlainHttp => "it is not https",
         })
     }
 }
@@ -309,6 +318,15 @@ impl Guard {
     /// Trusts no host but those that the policy names.
     pub(super) fn of_policy(policy: FetchPolicy) -> Self {
         Guard { policy, first_host: None }
+    }
+
+    pub(super) fn policy(&self) -> &FetchPolicy {
+        &self.policy
+    }
+
+    /// Lets one more host be private.
+    pub(super) fn exempt(&mut self, host: &str) {
+        self.policy.allow_hosts.push(host.to_owned());
     }
 
     /// Checks all of an address that can be checked without looking its name up.

@@ -7,6 +7,7 @@
 pub mod protected;
 
 mod address;
+mod bucket;
 mod column;
 mod csv;
 mod fetch;
@@ -20,6 +21,7 @@ mod quarantine;
 mod reader;
 mod source;
 
+pub use self::bucket::{Bucket, BucketAddress, BucketObject, BucketProblem};
 pub use self::column::{ByteColumn, column_as_bytes};
 pub use self::csv::SUPPORTED_DELIMITERS;
 pub use self::fetch::{FetchPolicy, FetchProgress, Lookup, Refusal, fetch_to_file};

@@ -10,8 +10,20 @@ use crate::error::{Error, Result};
 
 /// Settings and credentials of a bucket, under the names that the providers' own variables have (`AWS_ACCESS_KEY_ID`,
 /// `AWS_REGION`, `AZURE_STORAGE_SAS_KEY`, `GOOGLE_SERVICE_ACCOUNT`, ...).
+///
+/// Those of this process are the operator's word; those that [`set`](Self::set) takes come from a connector or an agreement and
+/// are somebody else's, who may name credentials, a region and a public endpoint, and nothing that reads this machine's files or
+/// asks its neighbours. Where both are given, the operator's credentials are not used.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct BucketSettings(Vec<(String, Zeroizing<String>)>);
+pub struct BucketSettings(Vec<Setting>);
+
+/// One value, and whether the operator of this process gave it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Setting {
+    pub(super) name: String,
+    pub(super) value: Zeroizing<String>,
+    pub(super) from_operator: bool,
+}
 
 impl BucketSettings {
     /// Takes all variables of this process that begin with `AWS_`, `GOOGLE_` or `AZURE_`.
@@ -22,26 +34,31 @@ impl BucketSettings {
             std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .filter(|(name, _)| known(name))
-                .map(|(name, value)| (name, Zeroizing::new(value)))
+                .map(|(name, value)| Setting { name, value: Zeroizing::new(value), from_operator: true })
                 .collect(),
         )
     }
 
-    /// Sets one value; a later one of the same name counts.
+    /// Sets one value on somebody else's word; a later one of the same name counts.
     pub fn set(&mut self, name: impl Into<String>, value: Zeroizing<String>) {
-        self.0.push((name.into(), value));
+        self.0.push(Setting { name: name.into(), value, from_operator: false });
     }
 
-    /// Gives names and values, for the client that is built of them.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    /// Sets one value on the word of this process's operator, as if it were a variable of the process.
+    pub fn set_as_operator(&mut self, name: impl Into<String>, value: Zeroizing<String>) {
+        self.0.push(Setting { name: name.into(), value, from_operator: true });
+    }
+
+    /// Gives the values, for the client that is built of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.0.iter()
     }
 }
 
 /// Shows the names, never the values.
 impl fmt::Debug for BucketSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.0.iter().map(|setting| &setting.name)).finish()
     }
 }
 
