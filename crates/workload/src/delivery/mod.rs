@@ -147,3 +147,6 @@ fn to_place(
         DeliverPlace::Endpoint(url) => endpoint::deliver(parcel, user, url, &policy, settings),
     }
 }
+
+#[cfg(test)]
+mod tests;
