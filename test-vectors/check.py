@@ -4,6 +4,7 @@
     python3 test-vectors/check.py            # all files; the exit code is 1 where something differs
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -402,6 +403,64 @@ def refuse_dataset(v):
     hpke_open(unhex(v["dataset_secret"]), to_workload[0], infos[0], to_workload[1])
 
 
+def pae(payload_type, payload):
+    """The pre-authentication encoding of DSSE v1."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def base64_bytes(text):
+    """Either alphabet, but not both in one text; no bits left over."""
+    if not isinstance(text, str):
+        raise Refused("malformed")
+    plain = text.rstrip("=")
+    if "-" in plain or "_" in plain:
+        if "+" in plain or "/" in plain:
+            raise Refused("malformed")
+        plain = plain.replace("-", "+").replace("_", "/")
+    try:
+        data = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError as error:
+        raise Refused("malformed") from error
+    if base64.b64encode(data).decode().rstrip("=") != plain:
+        raise Refused("malformed")
+    return data
+
+
+def read_dsse(envelope):
+    if not {"payload", "payloadType", "signatures"} <= envelope.keys():
+        raise Refused("malformed")
+    signatures = [base64_bytes(signature["sig"]) for signature in envelope["signatures"]]
+    return envelope["payloadType"], base64_bytes(envelope["payload"]), signatures
+
+
+def check_dsse(v):
+    payload, kind = unhex(v["payload"]), v["payload_type"]
+    same("pae", pae(kind, payload).hex(), v["pae"])
+    signatures = []
+    for keys in map(keys_of, map(unhex, v["signers"])):
+        digest = hashlib.sha256(keys["name"]).hexdigest()
+        keyid = "-".join(digest[i : i + 4] for i in range(0, 32, 4))
+        signatures.append({"keyid": keyid, "sig": base64.b64encode(sign(keys, pae(kind, payload))).decode()})
+    payload_text = base64.b64encode(payload).decode()
+    same("envelope", {"payloadType": kind, "payload": payload_text, "signatures": signatures}, v["envelope"])
+    same("read", read_dsse(v["envelope"])[:2], (kind, payload))
+
+
+def refuse_dsse(v):
+    kind, payload, signatures = read_dsse(v["envelope"])
+    if kind != v["payload_type"]:
+        raise Refused("mismatch of payload type")
+    if len(signatures) > 32:
+        raise Refused("malformed")
+    for signature in signatures:
+        try:
+            return verify(parse_name(v["signer"]), pae(kind, payload), signature)
+        except Refused:
+            continue
+    raise Refused("bad signature")
+
+
 GOOD = {
     "root_v1": check_root,
     "public_name_v1": check_public_name,
@@ -414,6 +473,7 @@ GOOD = {
     "announcement_v1": check_announcement,
     "status_v1": check_status,
     "dataset_v1": check_dataset,
+    "dsse_v1": check_dsse,
 }
 BAD = {
     "public_name_v1_bad": lambda v: parse_name(v["text"]),
@@ -429,6 +489,7 @@ BAD = {
     "status_v1_bad": refuse_status,
     "dataset_v1_bad_header": refuse_dataset,
     "dataset_v1_bad_bytes": refuse_dataset,
+    "dsse_v1_bad": refuse_dsse,
 }
 
 

@@ -1,6 +1,7 @@
 //! The command line: names, flags, help and examples. What a flag means to the work is said where the work is done.
 
 mod key;
+mod report;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -16,6 +17,7 @@ pub(crate) use key::{
     ChangePassphraseArgs, CombineArgs, DrillArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs,
     PassphraseArgs, RotateArgs, SplitArgs, WipeArgs,
 };
+pub(crate) use report::{ReportCommand, ReportOpenArgs, ReportVerifyArgs};
 
 /// Finds what the datasets of several parties have in common, without any party showing the others its data.
 #[derive(Debug, Parser)]
@@ -82,7 +84,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n  datafuse serve --space space.yaml --key workload.key --http 127.0.0.1:8080\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
     )]
     Serve(ServeArgs),
-    /// Read reports
+    /// Read and verify reports
     #[command(subcommand)]
     Report(ReportCommand),
     /// Look for what could go wrong on this machine, and with a space's files
@@ -334,7 +336,7 @@ pub(crate) struct WorkloadArgs {
     /// Folder for the workload's state, where not the agreement's
     #[arg(long, value_name = "DIR", env = "DATAFUSE_STATE")]
     pub(crate) state: Option<PathBuf>,
-    /// A host that datasets may be fetched from although its address is not public
+    /// A host that datasets may be fetched from, and reports sent to, although its address is not public
     #[arg(long = "allow-host", value_name = "HOST", env = "DATAFUSE_ALLOW_HOSTS", value_delimiter = ',')]
     pub(crate) allow_hosts: Vec<String>,
     #[command(flatten)]
@@ -397,19 +399,6 @@ pub(crate) struct ServeArgs {
     /// Seconds that an event at work may go on after SIGTERM
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub(crate) drain: u64,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ReportCommand {
-    /// Show what a report says
-    #[command(after_help = "Example:\n  datafuse report open outputs/01J.../report.json")]
-    Open {
-        /// The report
-        report: PathBuf,
-        /// Also write it as one self-contained web page
-        #[arg(long, value_name = "FILE")]
-        html: Option<PathBuf>,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,9 @@
 
 use std::{error::Error, fmt::Display};
 
+use datafuse_engine::signed_report::SignedReportError;
 use datafuse_space::mailbox::Trouble;
+use datafuse_workload::delivery::DeliveryError;
 
 /// The exit codes, as the README tables them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +120,27 @@ impl From<datafuse_engine::report::ReportError> for Failure {
     }
 }
 
+impl From<SignedReportError> for Failure {
+    fn from(error: SignedReportError) -> Self {
+        let code = if error.is_signature() { Code::Peer } else { Code::Data };
+        Self::of(code, &error, Some(error.remedy()))
+    }
+}
+
+impl From<DeliveryError> for Failure {
+    fn from(error: DeliveryError) -> Self {
+        use DeliveryError as E;
+        let code = match &error {
+            E::Refused { .. } => Code::Refused,
+            E::Token { .. } | E::CaFile { .. } | E::InTheWay { .. } | E::NoClient => Code::Configuration,
+            E::Folder { .. } if error.is_retryable() => Code::Interrupted,
+            E::Folder { .. } => Code::Configuration,
+            _ => Code::Peer,
+        };
+        Self::of(code, &error, error.remedy())
+    }
+}
+
 impl From<datafuse_holder::Error> for Failure {
     fn from(error: datafuse_holder::Error) -> Self {
         use datafuse_holder::Error as E;
@@ -144,6 +167,8 @@ impl From<datafuse_workload::Error> for Failure {
             E::Engine(error) => return (*error).into(),
             E::Space(error) => return (*error).into(),
             E::Report(error) => return (*error).into(),
+            E::SignedReport(error) => return (*error).into(),
+            E::Delivery(error) => return (*error).into(),
             E::EventTooLarge { .. }
             | E::EventTooDeep { .. }
             | E::EventNotJson { .. }

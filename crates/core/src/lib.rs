@@ -16,6 +16,7 @@
 pub mod announcement;
 pub mod cbor;
 pub mod dataset;
+pub mod dsse;
 pub mod enrolment;
 pub mod error;
 pub mod fused;

@@ -100,7 +100,13 @@ fn enrol_one(folder: &Path, name: &ParticipantId) -> Result<()> {
 
 fn event(folder: &Path, name: &str) -> Result<()> {
     let keys = keyfile::read(&key_file(folder, &"workload".parse()?), &mut keyfile::no_passphrase)?;
-    let options = Options { limits: Limits::default(), outputs: None, state: None, allow_hosts: Vec::new() };
+    let options = Options {
+        limits: Limits::default(),
+        outputs: None,
+        state: None,
+        allow_hosts: Vec::new(),
+        delivery: Default::default(),
+    };
     let mut workload = Workload::open(Space::read(&folder.join("space.yaml"))?, keys, options)?;
     let event = Event::new(name.to_lowercase().parse()?, name, serde_json::Map::new(), None)?;
     if let Outcome::Collected(collected) = process(&mut workload, &event, &|_| {})? {

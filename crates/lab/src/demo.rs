@@ -187,7 +187,13 @@ fn found(truth: &Truth, out: &Path) -> Result<Space> {
 
 fn open_workload(space: &Space, out: &Path, limits: &Limits) -> Result<Workload> {
     let keys = keyfile::read(&key_file(out, "workload"), &mut keyfile::no_passphrase)?;
-    let options = Options { limits: limits.clone(), outputs: None, state: None, allow_hosts: Vec::new() };
+    let options = Options {
+        limits: limits.clone(),
+        outputs: None,
+        state: None,
+        allow_hosts: Vec::new(),
+        delivery: Default::default(),
+    };
     Ok(Workload::open(space.clone(), keys, options)?)
 }
 

@@ -100,7 +100,13 @@ impl Forge {
 
     fn fuse(&self) -> Result<(), Error> {
         let keys = keyfile::read(&self.folder.path().join("keys/workload.key"), &mut keyfile::no_passphrase).unwrap();
-        let options = Options { limits: Limits::default(), outputs: None, state: None, allow_hosts: Vec::new() };
+        let options = Options {
+            limits: Limits::default(),
+            outputs: None,
+            state: None,
+            allow_hosts: Vec::new(),
+            delivery: Default::default(),
+        };
         let mut workload = Workload::open(self.space.clone(), keys, options)?;
         let event = Event::new("forged".parse()?, "FUSE", serde_json::Map::new(), None)?;
         process(&mut workload, &event, &|_| {}).map(drop)

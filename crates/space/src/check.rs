@@ -15,7 +15,10 @@ use crate::{
     agreement::{Dataset, Space},
     error::Error,
     layout::Layout,
-    location::{Location, MailboxPlace, QueuePlace, has_credentials, is_bucket, is_loopback, stays_within},
+    location::{
+        DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable, has_credentials, is_bucket, is_loopback,
+        stays_within,
+    },
     mailbox::{self, FolderMailbox, Mailbox, Patience, announcement_name},
 };
 
@@ -148,6 +151,9 @@ fn people(space: &Space, findings: &mut Vec<Finding>) {
             "add a participant with roles: [user] (space init: --user NAME)",
         ));
     }
+    for (id, place) in space.deliver_places() {
+        deliver(format!("participants.{id}.deliver"), id.as_str(), &place, findings);
+    }
     for (id, user) in space.users() {
         if user.recipient.is_some() {
             findings.push(Finding::new(
@@ -158,6 +164,38 @@ fn people(space: &Space, findings: &mut Vec<Finding>) {
             ));
         }
     }
+}
+
+/// Says of a place to which reports go what the operator has to know; of a folder, whether it is there.
+fn deliver(field: String, user: &str, place: &DeliverPlace, findings: &mut Vec<Finding>) {
+    let (severity, message, remedy) = match place {
+        DeliverPlace::Folder(path) if !path.is_dir() => (
+            Severity::Warning,
+            format!("reports of {user} go to {}, which is not a folder here", path.display()),
+            "make or mount it where the workload runs; the workload never makes it".to_owned(),
+        ),
+        DeliverPlace::Folder(path) => (
+            Severity::Note,
+            format!("the workload copies reports of {user} to {}", path.display()),
+            format!("let {user} alone read that folder"),
+        ),
+        DeliverPlace::Bucket(_) => (
+            Severity::Note,
+            format!("the workload writes reports of {user} to {place}"),
+            "give the workload credentials that write there, in AWS_..., GOOGLE_... or AZURE_...".to_owned(),
+        ),
+        DeliverPlace::Endpoint(url) => (
+            Severity::Note,
+            format!("the workload sends signed reports of {user} to {place}"),
+            match is_loopback(url) {
+                true => "start the workload with --allow-host for that host: its address is not public".to_owned(),
+                false => {
+                    format!("give the workload {} where the endpoint asks for a token", delivery_token_variable(user))
+                }
+            },
+        ),
+    };
+    findings.push(Finding::new(severity, field, message, remedy));
 }
 
 fn datasets(space: &Space, findings: &mut Vec<Finding>) {
@@ -411,6 +449,27 @@ mod tests {
             ("  insights:\n    roles: [user]\n", "", Warning, "participants", "no data user"),
             (acme, "../acme.parquet", Warning, "participants.acme.datasets.customers.location", "outside"),
             (acme, "http://example.com/a", Note, "participants.acme.datasets.customers.location", "protect cannot"),
+            (
+                "roles: [user]",
+                "roles: [user]\n    deliver: nowhere",
+                Warning,
+                "participants.insights.deliver",
+                "not a folder",
+            ),
+            (
+                "roles: [user]",
+                "roles: [user]\n    deliver: s3://bucket/x",
+                Note,
+                "participants.insights.deliver",
+                "s3://bucket/x",
+            ),
+            (
+                "roles: [user]",
+                "roles: [user]\n    deliver: ['https://example.com/r', 'http://localhost/r']",
+                Note,
+                "participants.insights.deliver",
+                "http://localhost/r",
+            ),
             ("queue: queue", "queue: redis://:secret@example.com", Warning, "queue", "password"),
             ("queue: queue", "queue: redis://example.com", Warning, "queue", "not encrypted"),
             (

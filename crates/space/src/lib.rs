@@ -32,6 +32,6 @@ pub use agreement::{Dataset, Draft, Participant, Party, Role, Space, Table};
 pub use check::{Finding, Severity};
 pub use error::{Error, Result};
 pub use layout::Layout;
-pub use location::{Location, MailboxPlace, QueuePlace};
+pub use location::{DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable};
 pub use mailbox::{FolderMailbox, HttpMailbox, Mailbox, MessageName, ObjectStoreMailbox};
 pub use memory::Memory;

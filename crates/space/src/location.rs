@@ -2,6 +2,8 @@
 //!
 //! Addresses may carry credentials (a password, a signed query): `Display` and `Debug` leave them out.
 
+mod deliver;
+
 use std::{
     fmt,
     path::{Component, Path, PathBuf},
@@ -9,6 +11,8 @@ use std::{
 };
 
 use url::Url;
+
+pub use deliver::{DeliverPlace, delivery_token_variable};
 
 /// Where a dataset lies.
 #[derive(Clone, PartialEq, Eq)]
@@ -211,6 +215,12 @@ pub enum LocationProblem {
     /// The address of a bucket that names none.
     #[error("the address names no bucket")]
     NoBucket,
+    /// An address to which reports would travel in clear.
+    #[error("the address is http:// on another machine: whoever is on the way could read what is sent")]
+    NotEncrypted,
+    /// A pattern where one place is needed.
+    #[error("the address holds '*' or '[', which stand for many objects")]
+    Pattern,
 }
 
 impl LocationProblem {
@@ -222,6 +232,8 @@ impl LocationProblem {
                 "remove it from the address; buckets take credentials from the environment (AWS_..., GOOGLE_..., AZURE_...)"
             }
             Self::NoBucket => "write it after the scheme, such as s3://bucket/prefix",
+            Self::NotEncrypted => "https://; http:// only on the workload's own machine (localhost)",
+            Self::Pattern => "give one prefix, such as s3://bucket/prefix",
             _ => "give a path relative to the folder of this file, or an address that can be used here",
         }
     }

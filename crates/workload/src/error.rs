@@ -336,6 +336,12 @@ pub enum Error {
     /// The space or the mailbox failed.
     #[error(transparent)]
     Space(Box<datafuse_space::Error>),
+    /// A report could not be signed.
+    #[error(transparent)]
+    SignedReport(Box<datafuse_engine::signed_report::SignedReportError>),
+    /// A report was not delivered.
+    #[error(transparent)]
+    Delivery(Box<crate::delivery::DeliveryError>),
     /// The file that `DOTENV_FILE` names could not be read.
     #[error("the file {} named by DOTENV_FILE {reason}", path.display())]
     DotenvFile {
@@ -358,6 +364,7 @@ impl Error {
             }
             Self::Space(error) => error.is_retryable(),
             Self::Engine(error) => error.is_retryable(),
+            Self::Delivery(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
@@ -438,6 +445,8 @@ impl Error {
             Self::Protocol(_) => "protocol",
             Self::Engine(_) => "engine",
             Self::Space(_) => "space",
+            Self::SignedReport(_) => "signed-report",
+            Self::Delivery(error) => error.class(),
         }
     }
 
@@ -553,6 +562,8 @@ impl Error {
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
+            Self::SignedReport(error) => error.remedy(),
+            Self::Delivery(error) => return error.remedy(),
             Self::TooManyAttempts { .. } => "look into the logs for what ends the process; then send the event again".to_owned(),
             Self::ClaimLost { .. } | Self::NoRandomness | Self::EventField { .. } | Self::ProcessorPanicked => return None,
         };
@@ -581,6 +592,18 @@ impl From<datafuse_engine::report::ReportError> for Error {
 impl From<datafuse_space::Error> for Error {
     fn from(error: datafuse_space::Error) -> Self {
         Self::Space(Box::new(error))
+    }
+}
+
+impl From<datafuse_engine::signed_report::SignedReportError> for Error {
+    fn from(error: datafuse_engine::signed_report::SignedReportError) -> Self {
+        Self::SignedReport(Box::new(error))
+    }
+}
+
+impl From<crate::delivery::DeliveryError> for Error {
+    fn from(error: crate::delivery::DeliveryError) -> Self {
+        Self::Delivery(Box::new(error))
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`directory`] | who takes part, and where what they bring lies |
 //! | [`state`] | what is remembered between events, its secrets sealed |
 //! | [`processor`] | one file an event type |
+//! | [`delivery`] | brings a report to the places of the data users |
 //! | [`outcome`] | what an event brought forth |
 //! | [`serve`](mod@serve) | takes event after event until told to stop |
 //! | [`audit`] | who did what, a line each |
@@ -21,10 +22,12 @@
 //! No holder's secret ever comes here, and nothing here prints.
 
 pub mod audit;
+pub mod delivery;
 pub mod directory;
 pub mod error;
 pub mod event;
 pub mod outcome;
+mod output;
 pub mod platform;
 pub mod processor;
 pub mod queue;

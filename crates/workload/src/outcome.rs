@@ -8,6 +8,8 @@ use datafuse_core::{
 };
 use datafuse_engine::report::Report;
 
+use crate::delivery::Delivered;
+
 /// What processing an event led to.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -28,14 +30,16 @@ pub enum Outcome {
     Collected(Collected),
     /// Datasets were fused.
     Fused(Fused),
-    /// A report was written.
+    /// A report was written, and delivered where the agreement says so.
     Reported {
-        /// The folder with `report.json` and `report.html`.
+        /// The folder with `report.json`, `report.html` and `report.dsse.json`.
         folder: PathBuf,
         /// The report.
         report: Box<Report>,
         /// What was fused for it.
         fused: Fused,
+        /// The places that have it.
+        delivered: Vec<Delivered>,
     },
 }
 

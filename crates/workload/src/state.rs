@@ -6,6 +6,7 @@
 //! stolen database opens nothing, and no row can be moved to another place. Rows that are erased are overwritten
 //! (`secure_delete`), and the write-ahead log is emptied after them. Writes that belong together are one transaction, in WAL mode with full synchronisation.
 
+mod delivery;
 mod membership;
 mod reseal;
 
@@ -34,7 +35,11 @@ pub use membership::Due;
 use crate::error::{Error, Result};
 
 /// The schema, one script a version; `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("state/0001_initial.sql"), include_str!("state/0002_rotation.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("state/0001_initial.sql"),
+    include_str!("state/0002_rotation.sql"),
+    include_str!("state/0005_delivery.sql"),
+];
 
 const NONCE_BYTES: usize = 12;
 

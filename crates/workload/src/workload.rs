@@ -7,12 +7,14 @@ use std::{
 
 use datafuse_core::{
     keys::{Identity, PartyKeys},
+    name::PublicName,
     root::Root,
 };
 use datafuse_engine::runtime::Limits;
 use datafuse_space::{Layout, Mailbox, Space, mailbox};
 
 use crate::{
+    delivery::DeliverySettings,
     directory::{Directory, SpaceFile},
     error::{Error, Result},
     state::{OpenEpoch, State},
@@ -29,6 +31,8 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Hosts that may be fetched from although they are not public: the operator's word, never the space file's.
     pub allow_hosts: Vec<String>,
+    /// Tokens, certificates and credentials for deliveries.
+    pub delivery: DeliverySettings,
 }
 
 /// An open workload.
@@ -124,6 +128,15 @@ impl Workload {
 
     pub(crate) fn allow_hosts(&self) -> &[String] {
         &self.options.allow_hosts
+    }
+
+    pub(crate) fn delivery(&self) -> &DeliverySettings {
+        &self.options.delivery
+    }
+
+    /// The names under which this workload signs or signed: the present one first, then former ones.
+    pub(crate) fn signers(&self) -> Vec<PublicName> {
+        std::iter::once(self.space.workload()).chain(self.space.workload_former()).cloned().collect()
     }
 
     pub(crate) fn limits(&self) -> &Limits {

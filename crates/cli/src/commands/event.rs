@@ -16,6 +16,7 @@ use datafuse_web::Limits;
 use datafuse_workload::{
     Options, Outcome, Workload,
     audit::AuditLog,
+    delivery::{Arrival, Delivered, DeliverySettings},
     event::{Event, EventType, msg_data},
     outcome::{Collected, Stage},
     platform::{Environment, which_queue},
@@ -228,6 +229,7 @@ fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -
         outputs: args.outputs.clone().or_else(|| environment.user_output.clone()).or(on_platform),
         state: args.state.clone(),
         allow_hosts: args.allow_hosts.clone(),
+        delivery: DeliverySettings::from_process(),
     };
     Ok(Workload::open(space, keys, options)?)
 }
@@ -293,9 +295,10 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
         Outcome::Fused(fused) => {
             json!({ "outcome": "fused", "datasets": fused.datasets.len(), "unchanged": fused.unchanged })
         }
-        Outcome::Reported { folder, report, .. } => json!({
+        Outcome::Reported { folder, report, delivered, .. } => json!({
             "outcome": "reported", "report": folder.join("report.json"), "html": folder.join("report.html"),
-            "common_customers": report.common_customers,
+            "signed": folder.join("report.dsse.json"), "common_customers": report.common_customers,
+            "delivered": delivered.iter().map(delivered_json).collect::<Vec<_>>(),
         }),
         _ => json!({}),
     };
@@ -303,6 +306,15 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
         value.extend(more);
     }
     value
+}
+
+fn delivered_json(delivered: &Delivered) -> Value {
+    let arrival = match delivered.arrival {
+        Arrival::Sent => "sent",
+        Arrival::WasThere => "was-there",
+        Arrival::NotedBefore => "noted-before",
+    };
+    json!({ "user": delivered.user.to_string(), "place": delivered.place, "arrival": arrival })
 }
 
 fn outcome_line(event: &Event, outcome: &Outcome) -> String {
@@ -317,7 +329,13 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
         Outcome::Fused(fused) => {
             format!("fused {} datasets, {} were fused already", fused.datasets.len(), fused.unchanged)
         }
-        Outcome::Reported { folder, .. } => folder.join("report.json").display().to_string(),
+        Outcome::Reported { folder, delivered, .. } => {
+            let report = folder.join("report.json");
+            match delivered.len() {
+                0 => report.display().to_string(),
+                places => format!("{}; delivered to {places} places", report.display()),
+            }
+        }
         _ => "done".to_owned(),
     };
     format!("{} {}: {what}\n", event.id, event.name())
@@ -337,12 +355,23 @@ fn collected_words(collected: &Collected) -> Vec<String> {
 
 fn outcome_text(workload: &Workload, event: &Event, outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Reported { folder, report, .. } => format!(
-            "{}\nThe report: {}\nAs a page:  {}\n",
-            report.summary_text(),
-            folder.join("report.json").display(),
-            folder.join("report.html").display()
-        ),
+        Outcome::Reported { folder, report, delivered, .. } => {
+            let mut text = format!(
+                "{}\nThe report: {}\nAs a page:  {}\nSigned:     {}\n",
+                report.summary_text(),
+                folder.join("report.json").display(),
+                folder.join("report.html").display(),
+                folder.join("report.dsse.json").display()
+            );
+            for Delivered { user, place, arrival } in delivered {
+                let how = match arrival {
+                    Arrival::Sent => "",
+                    Arrival::WasThere | Arrival::NotedBefore => " (it was there already)",
+                };
+                text.push_str(&format!("Delivered:  to {user} at {place}{how}\n"));
+            }
+            text
+        }
         Outcome::Opened { epoch } => format!("Epoch {epoch} is open. Next: each data holder runs datafuse enrol\n"),
         Outcome::Collected(collected) => {
             let mut text = String::new();

@@ -8,6 +8,7 @@ use datafuse_core as protocol;
 
 mod announcement;
 mod dataset;
+mod dsse;
 mod enrolment;
 mod harness;
 mod keys;

@@ -391,7 +391,7 @@ impl Resolve for Guard {
 }
 
 /// Finds the refusal of [`Guard::resolve`] within the client's error.
-fn refusal_within(error: &reqwest::Error) -> Option<Refusal> {
+pub(super) fn refusal_within(error: &reqwest::Error) -> Option<Refusal> {
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = cause {
         if let Some(refusal) = error.downcast_ref::<Refusal>() {

@@ -150,7 +150,13 @@ struct Stage {
 impl Stage {
     fn workload(&self, space: &Space) -> Workload {
         let keys = keyfile::read(&self.out.join("keys/workload.key"), &mut keyfile::no_passphrase).unwrap();
-        let options = Options { limits: Limits::default(), outputs: None, state: None, allow_hosts: Vec::new() };
+        let options = Options {
+            limits: Limits::default(),
+            outputs: None,
+            state: None,
+            allow_hosts: Vec::new(),
+            delivery: Default::default(),
+        };
         Workload::open(space.clone(), keys, options).unwrap()
     }
 

@@ -195,7 +195,8 @@ impl World {
 
     pub(crate) fn workload(&self) -> datafuse_workload::Result<Workload> {
         let limits = Limits { threads: 1, memory_bytes: 128 << 20, ..Limits::default() };
-        let options = Options { limits, outputs: None, state: None, allow_hosts: Vec::new() };
+        let options =
+            Options { limits, outputs: None, state: None, allow_hosts: Vec::new(), delivery: Default::default() };
         Workload::open(self.space(), self.keys("workload"), options)
     }
 

@@ -19,7 +19,7 @@ use super::{Dataset, Draft, Participant, Parts, Party, Role, Space, document};
 use crate::{
     check::Finding,
     layout::Layout,
-    location::{Location, MailboxPlace, QueuePlace, has_credentials, tidy},
+    location::{DeliverPlace, Location, MailboxPlace, QueuePlace, has_credentials, tidy},
 };
 
 /// Takes the parts of a parsed file. Only what has no place among the parts is refused here.
@@ -55,6 +55,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
                 former: participant.former.into_iter().map(|name| name.0).collect(),
                 datasets: datasets.map(|(id, dataset)| (id.0, dataset.into())).collect(),
                 recipient: participant.recipient.map(|recipient| recipient.0.0),
+                deliver: participant.deliver.0.into_iter().map(|place| place.0).collect(),
                 min_count: participant.policy.min_count,
             },
         );
@@ -189,6 +190,20 @@ fn participants(parts: &Parts, findings: &mut Vec<Finding>) {
                 "only users receive reports",
                 "add user to its roles, or remove the recipient",
             ));
+        }
+        if !participant.is_user() && !participant.deliver.is_empty() {
+            findings.push(Finding::error(
+                at(".deliver"),
+                "only users receive reports",
+                "add user to its roles, or remove deliver",
+            ));
+        }
+        let mut places = BTreeSet::new();
+        for place in &participant.deliver {
+            let tidied = place.as_path().map(|path| tidy(path).to_string_lossy().into_owned());
+            if !places.insert(tidied.unwrap_or_else(|| place.to_string())) {
+                findings.push(Finding::error(at(".deliver"), "a place is given twice", "keep one of each"));
+            }
         }
         if participant.min_count == Some(0) {
             findings.push(min_count_zero(at(".policy.min_count")));
@@ -332,6 +347,17 @@ fn folders(parts: &Parts, findings: &mut Vec<Finding>) {
             }
         }
     }
+    for (id, participant) in &parts.participants {
+        for path in participant.deliver.iter().filter_map(DeliverPlace::as_path) {
+            if let Some(other) = taken.get(&tidy(path)) {
+                findings.push(Finding::error(
+                    format!("participants.{id}.deliver"),
+                    format!("'{other}' is the same folder"),
+                    "give a folder of the user's own",
+                ));
+            }
+        }
+    }
 }
 
 fn kind(name: KindName, identifier: document::Identifier) -> Result<Kind, (String, String)> {
@@ -372,6 +398,7 @@ fn absent() -> Participant {
         former: Vec::new(),
         datasets: BTreeMap::new(),
         recipient: None,
+        deliver: Vec::new(),
         min_count: None,
     }
 }

@@ -15,7 +15,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use super::Role;
-use crate::location::{Location, LocationProblem, MailboxPlace, QueuePlace};
+use crate::location::{DeliverPlace, Location, LocationProblem, MailboxPlace, QueuePlace};
 
 /// What stands between fact and remedy where both travel through serde as one text.
 pub(super) const REMEDY: char = '\n';
@@ -120,6 +120,9 @@ pub(super) struct Participant {
     pub(super) datasets: BTreeMap<Text<DatasetId>, Dataset>,
     /// The age recipient to which its reports are to be encrypted. This version refuses to make a report where one is set.
     pub(super) recipient: Option<Text<Recipient>>,
+    /// Where its reports are delivered beside the workload's outputs: one place or a list of places.
+    #[serde(default)]
+    pub(super) deliver: OneOrMore<DeliverPlace>,
     /// What this participant asks of what may come out; of all policies the strictest wins.
     #[serde(default)]
     pub(super) policy: ParticipantPolicy,
@@ -287,6 +290,55 @@ impl<T: Textual> JsonSchema for Text<T> {
     }
 }
 
+/// One value, or a list of them.
+#[derive(Clone, Debug)]
+pub(super) struct OneOrMore<T>(pub(super) Vec<Text<T>>);
+
+impl<T> Default for OneOrMore<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Textual> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Textual> de::Visitor<'de> for Visitor<T> {
+            type Value = OneOrMore<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}; or a list of such", T::EXPECTED)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMore<T>, E> {
+                T::read(text).map(|value| OneOrMore(vec![Text(value)])).map_err(E::custom)
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMore<T>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    values.push(value);
+                }
+                Ok(OneOrMore(values))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor(std::marker::PhantomData))
+    }
+}
+
+impl<T: Textual> JsonSchema for OneOrMore<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMore{}", T::NAME).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<Text<T>>();
+        json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+    }
+}
+
 const ID_PATTERN: &str = "^[a-z0-9][a-z0-9._-]{0,63}$";
 
 macro_rules! textual_id {
@@ -359,6 +411,20 @@ impl Textual for MailboxPlace {
     const NAME: &'static str = "MailboxPlace";
     const EXPECTED: &'static str =
         "a folder, or the address of a bucket or of an http(s) endpoint, without credentials";
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|problem| place_refusal(&problem))
+    }
+
+    fn rule() -> Schema {
+        json_schema!({ "minLength": 1 })
+    }
+}
+
+impl Textual for DeliverPlace {
+    const NAME: &'static str = "DeliverPlace";
+    const EXPECTED: &'static str =
+        "a folder, a bucket with a prefix (s3, gs, az), or an https endpoint, without credentials";
 
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|problem| place_refusal(&problem))

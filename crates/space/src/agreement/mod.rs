@@ -28,7 +28,7 @@ use serde::Deserialize;
 use crate::{
     durable,
     error::{Error, Result},
-    location::{Location, MailboxPlace, QueuePlace},
+    location::{DeliverPlace, Location, MailboxPlace, QueuePlace},
 };
 
 pub use document::schema;
@@ -68,6 +68,8 @@ pub struct Participant {
     pub datasets: BTreeMap<DatasetId, Dataset>,
     /// The age recipient to which its reports are to be encrypted. This version refuses to make a report where one is set.
     pub recipient: Option<String>,
+    /// Where its reports are delivered beside the workload's outputs, as the file says ([`Space::deliver_places`] resolves them).
+    pub deliver: Vec<DeliverPlace>,
     /// The smallest count that a report may show, as far as it is concerned.
     pub min_count: Option<u64>,
 }
@@ -378,6 +380,11 @@ impl Space {
     /// The participants that receive the report, sorted.
     pub fn users(&self) -> impl Iterator<Item = (&ParticipantId, &Participant)> {
         self.participants().filter(|(_, participant)| participant.is_user())
+    }
+
+    /// Where reports are delivered, resolved: each user with each of its places, sorted by user.
+    pub fn deliver_places(&self) -> impl Iterator<Item = (&ParticipantId, DeliverPlace)> {
+        self.users().flat_map(move |(id, user)| user.deliver.iter().map(move |place| (id, place.resolve(&self.folder))))
     }
 
     /// One participant.

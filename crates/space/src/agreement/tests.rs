@@ -157,6 +157,19 @@ fn what_does_not_hold_together_is_refused_with_place_and_remedy() {
             "participants.insights.datasets",
             "only holders",
         ),
+        ("roles: [holder]", "roles: [holder]\n    deliver: out".to_owned(), "participants.acme.deliver", "only users"),
+        (
+            "roles: [user]",
+            "roles: [user]\n    deliver: [out, ./out/]".to_owned(),
+            "participants.insights.deliver",
+            "twice",
+        ),
+        (
+            "roles: [user]",
+            "roles: [user]\n    deliver: ./outputs".to_owned(),
+            "participants.insights.deliver",
+            "'outputs' is the same folder",
+        ),
         ("state: state", "state: ./queue/".to_owned(), "state", "'queue' is the same folder"),
     ];
     for (from, to, place, words) in cases {
@@ -196,6 +209,28 @@ fn a_recipient_is_an_age_recipient_of_a_user() {
     let damaged = user.replace("ql3z", "ql3x");
     let error = Space::parse(&changed(&[("roles: [user]", &damaged)])).unwrap_err();
     assert!(error.remedy().unwrap().contains("age-keygen"));
+}
+
+#[test]
+fn reports_are_delivered_to_one_place_or_several() {
+    let places = |text: &str| {
+        let space =
+            Space::parse(&changed(&[("roles: [user]", &format!("roles: [user]\n    deliver: {text}"))])).unwrap();
+        let space = space.in_folder("/space");
+        space.deliver_places().map(|(user, place)| format!("{user}: {place}")).collect::<Vec<_>>()
+    };
+    assert_eq!(places("delivered"), ["insights: /space/delivered"]);
+    assert_eq!(
+        places("[delivered, 's3://bucket/x', 'https://example.com/reports']"),
+        ["insights: /space/delivered", "insights: s3://bucket/x", "insights: https://example.com/reports"]
+    );
+    assert_eq!(places("[]"), [""; 0]);
+    for wrong in ["http://example.com/x", "'https://example.com/?sig=secret'", "[a, [b]]", "{a: b}", "7"] {
+        let text = changed(&[("roles: [user]", &format!("roles: [user]\n    deliver: {wrong}"))]);
+        let error = Space::parse(&text).unwrap_err();
+        assert!(matches!(error, Error::Syntax { .. }), "{wrong}: {error}");
+        assert!(!error.to_string().contains("secret") && error.remedy().is_some(), "{wrong}: {error}");
+    }
 }
 
 #[test]
@@ -304,6 +339,17 @@ prop_compose! {
                 former: (1..=i as u64).map(|former| name(seed + former)).collect(),
                 datasets: [(text.parse().unwrap(), Dataset::protected(location))].into(),
                 recipient: None,
+                deliver: match i {
+                    1 => [
+                        vec![DeliverPlace::Folder(format!("delivered {text}'\"#").into())],
+                        ["s3://bucket/a%20b'", "https://example.com:8443/a%20b'"][..nonce[1] as usize % 3]
+                            .iter()
+                            .map(|text| text.parse().unwrap())
+                            .collect(),
+                    ]
+                    .concat(),
+                    _ => Vec::new(),
+                },
                 min_count: min_counts[i],
             };
             (text.parse().unwrap(), participant)

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use datafuse_core::kind::{Column, Kind};
 
 use super::{Dataset, Participant, Parts, Role};
-use crate::location::{Location, MailboxPlace, QueuePlace};
+use crate::location::{DeliverPlace, Location, MailboxPlace, QueuePlace};
 
 pub(super) fn write(parts: &Parts) -> String {
     let mut out = String::new();
@@ -95,6 +95,16 @@ fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::R
         }
         None => {}
     }
+    match participant.deliver.as_slice() {
+        [] => {}
+        [one] => writeln!(out, "    deliver: {}", deliver(one))?,
+        places => {
+            writeln!(out, "    deliver:")?;
+            for place in places {
+                writeln!(out, "      - {}", deliver(place))?;
+            }
+        }
+    }
     if let Some(min_count) = participant.min_count {
         writeln!(out, "    policy:\n      min_count: {min_count}")?;
     }
@@ -147,6 +157,13 @@ fn location(location: &Location) -> String {
     match location {
         Location::Path(path) => scalar(&path.to_string_lossy()),
         Location::Url(url) => quoted(url.as_str()),
+    }
+}
+
+fn deliver(place: &DeliverPlace) -> String {
+    match place {
+        DeliverPlace::Folder(path) => scalar(&path.to_string_lossy()),
+        DeliverPlace::Bucket(url) | DeliverPlace::Endpoint(url) => quoted(url.as_str()),
     }
 }
 

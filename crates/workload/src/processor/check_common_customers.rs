@@ -1,12 +1,11 @@
 //! `CHECK_COMMON_CUSTOMERS`, also under the name `CHECK_COMMON_DEMO_CUSTOMERS`: how many customers the holders have in common.
 //!
-//! Fuses what is new, matches every kind of the space, makes the report, and puts `report.json` and `report.html` into a
-//! folder named after the event: written beside it first, then renamed as a whole.
+//! Fuses what is new, matches every kind of the space, makes the report, and puts `report.json`, `report.html` and the signed
+//! `report.dsse.json` into a folder named after the event: written beside it first, then renamed as a whole. Then it is delivered.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    io::Write,
+    fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -16,20 +15,20 @@ use datafuse_engine::{
     matching::{FusedInput, match_datasets},
     report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold},
     report_html,
+    signed_report::{REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
 };
 
 use super::fuse;
 use crate::{
+    delivery,
     directory::Holder,
     error::{Error, Result},
     event::Event,
     outcome::{Fused, Outcome, Progress, Stage, temporary_name},
+    output::{self, Found},
     state::AcceptedDataset,
     workload::Workload,
 };
-
-const REPORT_JSON: &str = "report.json";
-const REPORT_HTML: &str = "report.html";
 
 pub(super) fn check(
     workload: &mut Workload,
@@ -38,8 +37,15 @@ pub(super) fn check(
     progress: Progress<'_>,
 ) -> Result<Outcome> {
     let folder = workload.layout().outputs_of(&event.id);
-    if let Some(report) = existing(&folder, event)? {
-        return Ok(Outcome::Reported { folder, report: Box::new(report), fused: Fused::default() });
+    let found = output::find(&folder, &event.id, &workload.signers());
+    match found.map_err(|source| output_error("read", &folder, source))? {
+        // The report of an earlier run of the same event, which a crash kept from being delivered or acknowledged.
+        Found::Report(report) => {
+            let delivered = delivery::deliver(workload, event, &folder)?;
+            return Ok(Outcome::Reported { folder, report, fused: Fused::default(), delivered });
+        }
+        Found::Other => return Err(Error::OutputInTheWay { path: folder }),
+        Found::Nothing => {}
     }
     // A report in clear is not what this user agreed to.
     if let Some((user, _)) = workload.space().users().find(|(_, user)| user.recipient.is_some()) {
@@ -53,8 +59,9 @@ pub(super) fn check(
         let _ = fs::remove_dir_all(&part);
     }
     let (report, fused) = made?;
-    publish(&part, &folder)?;
-    Ok(Outcome::Reported { folder, report: Box::new(report), fused })
+    output::publish(&part, &folder).map_err(|source| output_error("create", &folder, source))?;
+    let delivered = delivery::deliver(workload, event, &folder)?;
+    Ok(Outcome::Reported { folder, report: Box::new(report), fused, delivered })
 }
 
 /// Makes the report, and writes its files into a folder.
@@ -69,22 +76,16 @@ fn make(
     let inputs = gather(workload, event, holders, progress)?;
     progress(Stage::Reporting);
     let report = Report::build(inputs)?;
-    write(&part.join(REPORT_JSON), report.to_json_pretty().as_bytes())?;
-    write(&part.join(REPORT_HTML), report_html::render(&report).as_bytes())?;
+    let (json, html) = (report.to_json_pretty(), report_html::render(&report));
+    let recipients = workload.space().users().map(|(user, _)| user.clone()).collect();
+    let signed = SignedReport::sign(&report, json.as_bytes(), html.as_bytes(), recipients, workload.identity())?;
+    for (name, bytes) in
+        [(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html.as_bytes()), (REPORT_DSSE, signed.as_slice())]
+    {
+        let path = part.join(name);
+        output::write(&path, bytes).map_err(|source| output_error("write", &path, source))?;
+    }
     Ok((report, fused))
-}
-
-/// The report of an earlier run of the same event, which a crash kept from being acknowledged.
-fn existing(folder: &Path, event: &Event) -> Result<Option<Report>> {
-    let path = folder.join(REPORT_JSON);
-    if !path.exists() {
-        return Ok(None);
-    }
-    let bytes = fs::read(&path).map_err(|source| output_error("read", &path, source))?;
-    match Report::from_json(&bytes) {
-        Ok(report) if report.provenance.event == event.id => Ok(Some(report)),
-        _ => Err(Error::OutputInTheWay { path: folder.to_owned() }),
-    }
 }
 
 /// Matches every kind and gathers what the report says about where it all came from.
@@ -172,22 +173,6 @@ fn prepare(workload: &Workload, event: &Event) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&part);
     fs::create_dir_all(&part).map_err(|source| output_error("create", &part, source))?;
     Ok(part)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create_new(path).map_err(|source| output_error("create", path, source))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| output_error("write", path, source))
-}
-
-/// Makes the output appear whole: the folder's entries, then its name, then its place among the outputs reach the disk.
-fn publish(part: &Path, folder: &Path) -> Result<()> {
-    let sync = |path: &Path| File::open(path).and_then(|folder| folder.sync_all());
-    sync(part).map_err(|source| output_error("write", part, source))?;
-    fs::rename(part, folder).map_err(|source| output_error("create", folder, source))?;
-    if let Some(outputs) = folder.parent() {
-        sync(outputs).map_err(|source| output_error("write", outputs, source))?;
-    }
-    Ok(())
 }
 
 fn output_error(action: &'static str, path: &Path, source: std::io::Error) -> Error {
