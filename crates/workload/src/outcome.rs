@@ -6,7 +6,7 @@ use datafuse_core::{
     id::{Epoch, EventId, ParticipantId},
     status::Status,
 };
-use datafuse_engine::report::Report;
+use datafuse_engine::{dataset::SourceWarning, report::Report};
 
 /// What processing an event led to.
 #[derive(Debug)]
@@ -74,6 +74,10 @@ pub struct FusedDataset {
     pub name: String,
     /// Rows fused, all kinds together.
     pub rows: u64,
+    /// Whether it is a table of tokens, of which nothing shows who made it.
+    pub unauthenticated: bool,
+    /// What else should be known about its files.
+    pub warnings: Vec<SourceWarning>,
 }
 
 /// What a processor is told about its progress.

@@ -16,7 +16,8 @@ use super::fetch::{self, FetchPolicy};
 use super::header::{shown_column, shown_columns};
 use super::json::JsonReader;
 use super::parquet::ParquetReader;
-use super::source::{Format, ReadOptions, RejectReason, Source, SourceBatch};
+use super::parquet::encryption::EncryptionProblem;
+use super::source::{Format, ReadOptions, RejectReason, Source, SourceBatch, SourceWarning};
 use crate::error::{Error, Result};
 
 /// The largest record (a CSV record, a JSON object) that is read; a longer one is rejected.
@@ -45,6 +46,7 @@ pub struct SourceReader {
     not_utf8: u64,
     total_bytes: Option<u64>,
     finished_bytes: u64,
+    warnings: Vec<SourceWarning>,
 }
 
 impl SourceReader {
@@ -79,15 +81,23 @@ impl SourceReader {
                 let format = options.format.or(download.format);
                 let format = format.ok_or_else(|| Error::UnknownFormat { place: download.place.clone() })?;
                 let reader = open_rows(download.file, &download.place, format, &options, wanted.as_deref())?;
-                Ok(Self::over(Vec::new(), options, wanted, reader, Some(download.bytes)))
+                let mut reader = Self::over(Vec::new(), options, wanted, reader, Some(download.bytes));
+                reader.name_unbound(&download.place);
+                Ok(reader)
             }
             Source::Path(path) => Self::open_files(vec![path.clone()], options, wanted),
-            // A file may really be named `data[1].csv`.
-            Source::Glob(pattern) if Path::new(pattern).is_file() => {
-                Self::open_files(vec![PathBuf::from(pattern)], options, wanted)
-            }
             Source::Glob(pattern) => Self::open_files(matching_files(pattern)?, options, wanted),
         }
+    }
+
+    /// Opens local files of the same columns, whatever their names, as one source in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]; [`Error::NoMatchingFile`] where there is none.
+    pub fn open_all(files: &[PathBuf], options: &ReadOptions, columns: Option<&[String]>) -> Result<Self> {
+        let options = ReadOptions { batch_rows: options.batch_rows.max(1), ..options.clone() };
+        Self::open_files(files.to_vec(), options, columns.map(without_repeats))
     }
 
     /// The columns of the batches, in their order.
@@ -120,6 +130,11 @@ impl SourceReader {
         self.not_utf8
     }
 
+    /// What whoever uses the rows should know about the files they come from.
+    pub fn warnings(&self) -> &[SourceWarning] {
+        &self.warnings
+    }
+
     /// The size of the source in bytes, for progress; `None` for a pipe.
     pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
@@ -137,9 +152,13 @@ impl SourceReader {
         let (first, first_bytes) = open_file(first_path, &options, wanted.as_deref())?;
         let mut total_bytes = first_bytes;
         let mut reader = Self::over(Vec::new(), options, wanted, first, None);
+        reader.name_unbound(&first_path.display().to_string());
         for path in others {
             let (other, bytes) = open_file(path, &reader.options, reader.wanted.as_deref())?;
             reader.check_same(path, first_path, other.as_ref())?;
+            if !other.pages_are_bound() {
+                reader.warnings.push(SourceWarning::PagesNotBound { place: path.display().to_string() });
+            }
             total_bytes = total_bytes.zip(bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
         }
         reader.total_bytes = total_bytes;
@@ -169,6 +188,14 @@ impl SourceReader {
             not_utf8: 0,
             total_bytes,
             finished_bytes: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Notes where the file that is open came from, if its pages can be swapped unnoticed.
+    fn name_unbound(&mut self, place: &str) {
+        if self.current.as_ref().is_some_and(|reader| !reader.pages_are_bound()) {
+            self.warnings.push(SourceWarning::PagesNotBound { place: place.to_owned() });
         }
     }
 
@@ -288,6 +315,10 @@ pub(super) trait RowReader: Send {
     fn schema(&self) -> SchemaRef;
     /// The next rows, numbered from `rows_before + 1`; `None` at the end. A batch may hold only rejected rows.
     fn next_batch(&mut self, rows_before: u64) -> Result<Option<SourceBatch>>;
+    /// Whether encrypted pages are bound to their file and place; what is not encrypted has nothing to bind.
+    fn pages_are_bound(&self) -> bool {
+        true
+    }
     /// How many bytes of the file were read, for progress.
     fn bytes_read(&self) -> u64;
 }
@@ -317,6 +348,10 @@ fn open_rows(
     options: &ReadOptions,
     wanted: Option<&[String]>,
 ) -> Result<Box<dyn RowReader>> {
+    if options.parquet_key.is_some() && format != Format::Parquet {
+        let problem = EncryptionProblem::KeyUnneeded;
+        return Err(Error::EncryptedParquet { place: place.to_owned(), problem });
+    }
     Ok(match format {
         Format::Csv => Box::new(CsvReader::open(Box::new(file), place, options, wanted)?),
         Format::Json => Box::new(JsonReader::open(Box::new(file), place, options, wanted)?),
@@ -324,7 +359,16 @@ fn open_rows(
     })
 }
 
-fn matching_files(pattern: &str) -> Result<Vec<PathBuf>> {
+/// Gives the files that match a pattern, sorted by name; of a file that is named like a pattern, itself.
+///
+/// # Errors
+///
+/// [`Error::InvalidPattern`], [`Error::NoMatchingFile`], [`Error::Io`].
+pub fn matching_files(pattern: &str) -> Result<Vec<PathBuf>> {
+    // A file may really be named `data[1].csv`.
+    if Path::new(pattern).is_file() {
+        return Ok(vec![PathBuf::from(pattern)]);
+    }
     let invalid = |source| Error::InvalidPattern { pattern: pattern.to_owned(), source };
     let mut files = Vec::new();
     for entry in glob::glob(pattern).map_err(invalid)? {

@@ -69,6 +69,9 @@ fn make(
     let inputs = gather(workload, event, holders, progress)?;
     progress(Stage::Reporting);
     let report = Report::build(inputs)?;
+    for warning in &report.warnings {
+        tracing::warn!(holder = %warning.holder, dataset = %warning.dataset, "{}", warning.text());
+    }
     write(&part.join(REPORT_JSON), report.to_json_pretty().as_bytes())?;
     write(&part.join(REPORT_HTML), report_html::render(&report).as_bytes())?;
     Ok((report, fused))
@@ -140,6 +143,7 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
             dataset: dataset.dataset.clone(),
             version: dataset.version,
             sha256: dataset.sha256.clone(),
+            unauthenticated: dataset.unauthenticated,
         })
     });
     Ok(ReportInputs {

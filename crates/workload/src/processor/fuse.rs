@@ -20,12 +20,13 @@ use datafuse_core::{
 use datafuse_engine::{
     Caps,
     dataset::{
-        FetchPolicy, Source, fetch_to_file,
+        FetchPolicy, Source, fetch_to_file, matching_files,
         protected::{ProtectedFile, commitment},
     },
     fuse::{FuseKeys, FusedOutput, fuse as fuse_file},
 };
 
+use super::token_table;
 use crate::{
     directory::{DatasetPlace, Holder},
     error::{Error, Result},
@@ -89,8 +90,8 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progre
         };
         for place in &holder.datasets {
             let delivered = Delivered { holder, dataset: &place.dataset, key_id, rekey: &rekey };
-            let file = obtain(workload, holder, place)?;
-            match delivered.fuse(workload, &open, &secrets, &file.path, progress)? {
+            let at_hand = obtain(workload, holder, place)?;
+            match delivered.fuse_either(workload, &open, &secrets, place, &at_hand.paths, progress)? {
                 Some(done) => fused.datasets.push(done),
                 None => fused.unchanged += 1,
             }
@@ -99,9 +100,9 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progre
     Ok(fused)
 }
 
-/// A dataset file at hand; one that was fetched goes when this is dropped.
+/// The files of a dataset at hand, several only of a table; one that was fetched goes when this is dropped.
 struct AtHand {
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     _fetched: Option<tempfile::TempPath>,
 }
 
@@ -112,25 +113,54 @@ fn obtain(workload: &Workload, holder: &Holder, place: &DatasetPlace) -> Result<
         path: path.to_owned(),
     };
     match &place.source {
-        Source::Path(path) if path.is_file() => Ok(AtHand { path: path.clone(), _fetched: None }),
+        Source::Path(path) if path.is_file() => Ok(AtHand { paths: vec![path.clone()], _fetched: None }),
         Source::Path(path) => Err(missing(path)),
-        Source::Glob(pattern) => Err(missing(Path::new(pattern))),
+        Source::Glob(pattern) => match matching_files(pattern) {
+            Ok(paths) if place.table.is_some() || paths.len() == 1 => Ok(AtHand { paths, _fetched: None }),
+            _ => Err(missing(Path::new(pattern))),
+        },
         Source::Url(url) => {
             let policy = FetchPolicy { allow_hosts: workload.allow_hosts().to_vec(), ..FetchPolicy::strict() };
             let fetched = fetch_to_file(url, &policy, &workload.limits().temp_dir)?;
-            Ok(AtHand { path: fetched.to_path_buf(), _fetched: Some(fetched) })
+            Ok(AtHand { paths: vec![fetched.to_path_buf()], _fetched: Some(fetched) })
         }
     }
 }
 
-struct Delivered<'a> {
-    holder: &'a Holder,
-    dataset: &'a DatasetId,
-    key_id: KeyId,
-    rekey: &'a ReKey,
+/// A dataset as its holder delivered it, with what the holder's enrolment brought.
+pub(super) struct Delivered<'a> {
+    pub(super) holder: &'a Holder,
+    pub(super) dataset: &'a DatasetId,
+    pub(super) key_id: KeyId,
+    pub(super) rekey: &'a ReKey,
 }
 
 impl Delivered<'_> {
+    /// Fuses the files as a protected dataset where they are one, else as a table of tokens where the space allows it.
+    fn fuse_either(
+        &self,
+        workload: &mut Workload,
+        open: &OpenEpoch,
+        secrets: &EpochSecrets,
+        place: &DatasetPlace,
+        paths: &[PathBuf],
+        progress: Progress<'_>,
+    ) -> Result<Option<FusedDataset>> {
+        let looked = match paths {
+            [path] => Some((path, ProtectedFile::inspect(path, &Caps::default()))),
+            _ => None,
+        };
+        match (looked, &place.table) {
+            (Some((path, Ok(_))), _) => self.fuse(workload, open, secrets, path, progress),
+            (Some((_, Err(error @ datafuse_engine::Error::Io { .. }))), _) => Err(error.into()),
+            (_, Some(table)) => {
+                token_table::fuse(self, workload, (open, secrets), (place, table), paths, progress)
+            }
+            (Some((_, Err(error))), None) => Err(token_table::not_allowed(self, error)),
+            (None, None) => Err(Error::NoDataset { holder: self.holder.id.clone() }),
+        }
+    }
+
     /// Fuses the file where it is new; `None` where it is fused already.
     fn fuse(
         &self,
@@ -192,13 +222,15 @@ impl Delivered<'_> {
                 key_id: self.key_id,
                 rows: file.counts().rows,
                 kinds,
+                unauthenticated: false,
             },
         )?;
         if let Some(former) = accepted {
             self.discard(workload, &former.kinds);
         }
         let name = format!("{} v{}", self.dataset, header.version);
-        Ok(Some(FusedDataset { holder: self.holder.id.clone(), name, rows }))
+        let holder = self.holder.id.clone();
+        Ok(Some(FusedDataset { holder, name, rows, unauthenticated: false, warnings: Vec::new() }))
     }
 
     fn fuse_kinds(
@@ -264,7 +296,7 @@ impl Delivered<'_> {
     }
 
     /// Removes fused files that nothing refers to any more; what cannot be removed now is swept later.
-    fn discard(&self, workload: &Workload, kinds: &BTreeMap<KindName, FusedKind>) {
+    pub(super) fn discard(&self, workload: &Workload, kinds: &BTreeMap<KindName, FusedKind>) {
         for kind in kinds.values() {
             let _ = fs::remove_file(workload.layout().fused().join(&kind.file));
         }
@@ -291,7 +323,7 @@ pub(super) fn sweep(workload: &Workload) -> Result<()> {
 }
 
 /// A name that says nothing about whose file it is.
-fn fused_file_name() -> Result<String> {
+pub(super) fn fused_file_name() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;
     Ok(format!("{}.parquet", hex::encode(bytes)))
