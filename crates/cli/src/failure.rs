@@ -100,6 +100,8 @@ impl From<datafuse_engine::Error> for Failure {
             E::FetchRefused { .. } => Code::Refused,
             E::Download { .. } | E::HttpStatus { .. } | E::DownloadTimeout { .. } => Code::Peer,
             E::Internal { .. } => Code::Internal,
+            E::ParquetKeyLength { .. } => Code::Configuration,
+            E::TableFormat { .. } => Code::Usage,
             _ => Code::Data,
         };
         Self::of(code, &error, error.remedy())
@@ -132,12 +134,16 @@ impl From<datafuse_holder::Error> for Failure {
 
 impl From<datafuse_workload::Error> for Failure {
     fn from(error: datafuse_workload::Error) -> Self {
-        use datafuse_workload::Error as E;
+        use datafuse_workload::{Error as E, TokenTableError};
         let code = match error {
             E::Protocol(error) => return (*error).into(),
             E::Engine(error) => return (*error).into(),
             E::Space(error) => return (*error).into(),
             E::Report(error) => return (*error).into(),
+            E::TokenTable(ref error) => match **error {
+                TokenTableError::NoKey { .. } | TokenTableError::InvalidKey { .. } => Code::Configuration,
+                _ => Code::Data,
+            },
             E::EventTooLarge { .. }
             | E::EventTooDeep { .. }
             | E::EventNotJson { .. }

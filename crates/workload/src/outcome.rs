@@ -65,6 +65,15 @@ pub struct Fused {
     pub unchanged: usize,
 }
 
+impl Fused {
+    /// The datasets among those just fused that nothing authenticates, as `holder/dataset version`.
+    #[must_use]
+    pub fn unauthenticated(&self) -> Vec<String> {
+        let names = self.datasets.iter().filter(|dataset| dataset.unauthenticated);
+        names.map(|dataset| format!("{}/{}", dataset.holder, dataset.name)).collect()
+    }
+}
+
 /// A dataset that was fused.
 #[derive(Debug)]
 pub struct FusedDataset {

@@ -291,11 +291,17 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
             "revoked": collected.revoked,
         }),
         Outcome::Fused(fused) => {
-            json!({ "outcome": "fused", "datasets": fused.datasets.len(), "unchanged": fused.unchanged })
+            json!({
+                "outcome": "fused", "datasets": fused.datasets.len(), "unchanged": fused.unchanged,
+                "unauthenticated": fused.unauthenticated(),
+            })
         }
         Outcome::Reported { folder, report, .. } => json!({
             "outcome": "reported", "report": folder.join("report.json"), "html": folder.join("report.html"),
             "common_customers": report.common_customers,
+            "unauthenticated": report.unauthenticated().map(|dataset| format!("{}/{}", dataset.holder, dataset.dataset))
+                .collect::<Vec<_>>(),
+            "warnings": report.warnings,
         }),
         _ => json!({}),
     };
@@ -317,7 +323,10 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
         Outcome::Fused(fused) => {
             format!("fused {} datasets, {} were fused already", fused.datasets.len(), fused.unchanged)
         }
-        Outcome::Reported { folder, .. } => folder.join("report.json").display().to_string(),
+        Outcome::Reported { folder, report, .. } => {
+            let warned: String = report.warnings.iter().map(|warning| format!(" ({})", warning.text())).collect();
+            format!("{}{warned}", folder.join("report.json").display())
+        }
         _ => "done".to_owned(),
     };
     format!("{} {}: {what}\n", event.id, event.name())

@@ -21,6 +21,8 @@ mod reader;
 mod source;
 mod table_writer;
 
+pub use arrow::datatypes::Schema;
+
 pub use self::column::{ByteColumn, column_as_bytes};
 pub use self::csv::SUPPORTED_DELIMITERS;
 pub use self::fetch::{FetchPolicy, FetchProgress, Lookup, Refusal, fetch_to_file};
