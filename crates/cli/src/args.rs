@@ -1,6 +1,7 @@
 //! The command line: names, flags, help and examples. What a flag means to the work is said where the work is done.
 
 mod key;
+mod parquet;
 mod report;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -17,6 +18,7 @@ pub(crate) use key::{
     ChangePassphraseArgs, CombineArgs, DrillArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs,
     PassphraseArgs, RotateArgs, SplitArgs, WipeArgs,
 };
+pub(crate) use parquet::{ParquetKeyArgs, TableArgs};
 pub(crate) use report::{ReportCommand, ReportOpenArgs, ReportVerifyArgs};
 
 /// Finds what the datasets of several parties have in common, without any party showing the others its data.
@@ -61,7 +63,7 @@ pub(crate) enum Command {
     Normalize(NormalizeArgs),
     /// Turn a dataset into a protected dataset, which may leave its holder
     #[command(
-        after_help = "Examples:\n  datafuse protect customers.csv --space space.yaml --party acme --key acme.key \\\n      --identifier email=customer_email --keep segment\n  datafuse protect 'exports/*.parquet' --space space.yaml --party acme --key acme.key \\\n      --identifier person=surname,birth_date\n  datafuse protect --rekey datasets/acme.parquet --space space.yaml --party acme --key acme.key"
+        after_help = "Examples:\n  datafuse protect customers.csv --space space.yaml --party acme --key acme.key \\\n      --identifier email=customer_email --keep segment\n  datafuse protect 'exports/*.parquet' --space space.yaml --party acme --key acme.key \\\n      --identifier person=surname,birth_date\n  datafuse protect --rekey datasets/acme.parquet --space space.yaml --party acme --key acme.key\n  datafuse protect customers.parquet --parquet-key-file customers.aes --table tokens.parquet \\\n      --space space.yaml --party acme --key acme.key"
     )]
     Protect(ProtectArgs),
     /// Do what this party owes for enrolment, and say what is awaited from whom; run it as often as you like
@@ -211,6 +213,8 @@ pub(crate) enum EncodingArg {
 pub(crate) struct NormalizeArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) parquet_key: ParquetKeyArgs,
     /// The column
     #[arg(long)]
     pub(crate) column: String,
@@ -260,11 +264,15 @@ pub(crate) struct ProtectArgs {
     )]
     pub(crate) rekey: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) parquet_key: ParquetKeyArgs,
+    #[command(flatten)]
+    pub(crate) table: TableArgs,
+    #[command(flatten)]
     pub(crate) party: PartyArgs,
     /// Which column holds an identifier; of several columns, in the agreed order. Without this: columns named as the kinds
     #[arg(long = "identifier", value_name = "KIND=COLUMN[,COLUMN]")]
     pub(crate) identifiers: Vec<String>,
-    /// A column to carry along; it is encrypted like everything else
+    /// A column to carry along; it is encrypted like everything else, but plain in a --table
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     pub(crate) keep: Vec<String>,
     /// Which of this party's datasets, where it has several

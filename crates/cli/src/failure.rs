@@ -108,6 +108,8 @@ impl From<datafuse_engine::Error> for Failure {
                 _ => Code::Peer,
             },
             E::Internal { .. } => Code::Internal,
+            E::ParquetKeyLength { .. } => Code::Configuration,
+            E::TableFormat { .. } => Code::Usage,
             _ => Code::Data,
         };
         Self::of(code, &error, error.remedy())
@@ -161,7 +163,7 @@ impl From<datafuse_holder::Error> for Failure {
 
 impl From<datafuse_workload::Error> for Failure {
     fn from(error: datafuse_workload::Error) -> Self {
-        use datafuse_workload::Error as E;
+        use datafuse_workload::{Error as E, TokenTableError};
         let code = match error {
             E::Protocol(error) => return (*error).into(),
             E::Engine(error) => return (*error).into(),
@@ -169,6 +171,10 @@ impl From<datafuse_workload::Error> for Failure {
             E::Report(error) => return (*error).into(),
             E::SignedReport(error) => return (*error).into(),
             E::Delivery(error) => return (*error).into(),
+            E::TokenTable(ref error) => match **error {
+                TokenTableError::NoKey { .. } | TokenTableError::InvalidKey { .. } => Code::Configuration,
+                _ => Code::Data,
+            },
             E::EventTooLarge { .. }
             | E::EventTooDeep { .. }
             | E::EventNotJson { .. }

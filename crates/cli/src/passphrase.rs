@@ -1,5 +1,5 @@
-//! Passphrases from a file, a file descriptor or the terminal, and key files opened with them. Never from an argument: those are
-//! seen by every user of the machine.
+//! Passphrases from a file, a file descriptor or the terminal, and key files opened with them; keys of encrypted Parquet files from
+//! a file. Never from an argument: those are seen by every user of the machine.
 
 use std::{
     fs::File,
@@ -8,6 +8,7 @@ use std::{
 };
 
 use datafuse_core::keys::PartyKeys;
+use datafuse_engine::dataset::ParquetKey;
 use datafuse_space::keyfile::{self, LockedKeyFile, Opened, Passphrase};
 use zeroize::Zeroizing;
 
@@ -88,10 +89,23 @@ fn ask(words: &str, path: &Path, flags: &str) -> Result<Passphrase> {
     Ok(Passphrase::new(typed)?)
 }
 
+/// Reads the key of an encrypted Parquet file from the first line of a file.
+pub(crate) fn parquet_key(path: &Path) -> Result<ParquetKey> {
+    let text = line_of_file(path, "--parquet-key-file", "key")?;
+    text.parse().map_err(|error: datafuse_engine::Error| {
+        let fact = format!("--parquet-key-file {}: {error}", path.display());
+        Failure::new(Code::Configuration, fact, error.remedy().unwrap_or_default())
+    })
+}
+
 fn from_file(path: &Path, flag: &str) -> Result<Passphrase> {
+    Ok(Passphrase::new(line_of_file(path, flag, "passphrase")?)?)
+}
+
+fn line_of_file(path: &Path, flag: &str, what: &str) -> Result<Zeroizing<String>> {
     let file = File::open(path).map_err(|source| Failure::file("read", path, &source))?;
-    refuse_if_exposed(&file, path)?;
-    first_line(file, &format!("{flag} {}", path.display()))
+    refuse_if_exposed(&file, path, what)?;
+    first_line(file, &format!("{flag} {}", path.display()), what)
 }
 
 fn from_descriptor(number: u32, flag: &str) -> Result<Passphrase> {
@@ -101,14 +115,14 @@ fn from_descriptor(number: u32, flag: &str) -> Result<Passphrase> {
         let remedy = format!("open it for the command, such as {flag} 3 3<FILE");
         Failure::new(Code::Configuration, format!("{flag} {number} cannot be read: {source}"), remedy)
     })?;
-    first_line(file, &format!("{flag} {number}"))
+    Ok(Passphrase::new(first_line(file, &format!("{flag} {number}"), "passphrase")?)?)
 }
 
 /// Reads up to the first line end; what comes after it is left alone.
-fn first_line(mut file: File, place: &str) -> Result<Passphrase> {
+fn first_line(mut file: File, place: &str, secret: &str) -> Result<Zeroizing<String>> {
     let refused = |what: &str| {
         let fact = format!("{place}: {what}");
-        Failure::new(Code::Configuration, fact, "give a file whose first line is the passphrase, as UTF-8")
+        Failure::new(Code::Configuration, fact, format!("give a file whose first line is the {secret}, as UTF-8"))
     };
     let mut bytes = Zeroizing::new([0; MAX_BYTES]);
     let mut read = 0;
@@ -117,7 +131,7 @@ fn first_line(mut file: File, place: &str) -> Result<Passphrase> {
             break &bytes[..end];
         }
         if read == MAX_BYTES {
-            return Err(refused("its first line is longer than a passphrase can be"));
+            return Err(refused(&format!("its first line is longer than a {secret} can be")));
         }
         match file.read(&mut bytes[read..]) {
             Ok(0) => break &bytes[..read],
@@ -131,18 +145,18 @@ fn first_line(mut file: File, place: &str) -> Result<Passphrase> {
     if text.is_empty() {
         return Err(refused("its first line is empty"));
     }
-    Ok(Passphrase::new(Zeroizing::new(text.to_owned()))?)
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// Refuses a file that its group or others have any access to.
 #[cfg(unix)]
-fn refuse_if_exposed(file: &File, path: &Path) -> Result<()> {
+fn refuse_if_exposed(file: &File, path: &Path, what: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let metadata = file.metadata().map_err(|source| Failure::file("read", path, &source))?;
     match metadata.permissions().mode() & 0o077 {
         0 => Ok(()),
         _ => {
-            let fact = format!("the passphrase file {} can be read by others than its owner", path.display());
+            let fact = format!("the {what} file {} can be read by others than its owner", path.display());
             Err(Failure::new(Code::Configuration, fact, format!("chmod 600 {}", path.display())))
         }
     }
@@ -150,7 +164,7 @@ fn refuse_if_exposed(file: &File, path: &Path) -> Result<()> {
 
 /// Elsewhere the folder's access list decides, which is not looked at.
 #[cfg(not(unix))]
-fn refuse_if_exposed(_file: &File, _path: &Path) -> Result<()> {
+fn refuse_if_exposed(_file: &File, _path: &Path, _what: &str) -> Result<()> {
     Ok(())
 }
 
@@ -177,6 +191,24 @@ mod tests {
         assert!(same(b"correct horse\r\n", "correct horse"));
         assert!(same(b" spaces stay \n", " spaces stay "));
         assert!(!same(b"correct horse", "correct hors"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_parquet_key_is_a_first_line_that_only_its_owner_reads() {
+        use std::os::unix::fs::PermissionsExt;
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"0123456789abcdef0123456789abcdef\n").unwrap();
+        assert_eq!(parquet_key(file.path()).unwrap().as_bytes().len(), 32);
+        file.write_all(b"more").unwrap();
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o640)).unwrap();
+        let failure = parquet_key(file.path()).err().unwrap();
+        assert!(failure.fact.contains("key file") && failure.remedy.unwrap().contains("chmod 600"));
+        let mut short = tempfile::NamedTempFile::new().unwrap();
+        short.write_all(b"hunter2\n").unwrap();
+        let failure = parquet_key(short.path()).err().unwrap();
+        assert_eq!(failure.code, Code::Configuration);
+        assert!(failure.fact.contains("7 characters") && !failure.fact.contains("hunter2"), "{}", failure.fact);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 
 use arrow::datatypes::DataType;
 
-use crate::dataset::{BucketProblem, Refusal, SUPPORTED_DELIMITERS};
+use crate::dataset::{BucketProblem, EncryptionProblem, Refusal, SUPPORTED_DELIMITERS, TokenTableProblem};
 
 /// The result of an engine operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -117,6 +117,24 @@ pub enum Error {
         row: u64,
         /// Whether it decodes, but to the identity.
         identity: bool,
+    },
+    /// The name of a table to be written tells no format.
+    #[error("the format of the table cannot be told from {}", path.display())]
+    TableFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A table of tokens is not as it has to be.
+    #[error("{place}{}{}: {problem}", column.as_ref().map(|column| format!(", column '{column}'")).unwrap_or_default(), row.map(|row| format!(", row {row}")).unwrap_or_default())]
+    TokenTable {
+        /// The table.
+        place: String,
+        /// The column at fault, where one is.
+        column: Option<String>,
+        /// The first row at fault, counted from 1, where one is.
+        row: Option<u64>,
+        /// What is wrong.
+        problem: TokenTableProblem,
     },
     /// A fused file is not the one that it is taken for.
     #[error("{} was made for '{found}', not for '{expected}'", path.display())]
@@ -286,6 +304,14 @@ pub enum Error {
     ParquetKeyLength {
         /// How many it has.
         characters: usize,
+    },
+    /// An encrypted Parquet file that cannot be read as it is, or with the key at hand.
+    #[error("{place} {problem}")]
+    EncryptedParquet {
+        /// The file.
+        place: String,
+        /// Why.
+        problem: EncryptionProblem,
     },
     /// A delimiter that cannot separate fields.
     #[error("{0:?} cannot be a delimiter")]
@@ -489,6 +515,8 @@ impl Error {
             Self::Envelope { source, .. } => return source.remedy(),
             Self::NoSuchKind { kind, .. } => format!("have it protected with --identifier {kind}=COLUMN"),
             Self::BadToken { .. } => "have its holder protect the dataset again; if it was altered on its way, find out where".into(),
+            Self::TableFormat { .. } => "--table with a name that ends in .parquet, .csv or .jsonl".into(),
+            Self::TokenTable { problem, .. } => problem.remedy().into(),
             Self::FusedMismatch { .. } => "remove the file: it is made again from the dataset".into(),
             Self::ReservedColumn { .. } => "rename the column in the source, or leave it out of --keep".into(),
             Self::KeptColumnType { column, .. } => {
@@ -517,6 +545,7 @@ impl Error {
             Self::ColumnNotFound { remedy, .. } => remedy.clone(),
             Self::TooManyColumns { .. } => "write a file with only the columns that are needed".into(),
             Self::ParquetKeyLength { .. } => "a key of 32 characters (16 and 24 are taken, too)".into(),
+            Self::EncryptedParquet { problem, .. } => problem.remedy().into(),
             Self::InvalidDelimiter(_) => format!("--delimiter with one of {SUPPORTED_DELIMITERS}"),
             Self::UnbalancedQuotes { .. } => "write the file with every quote inside a value doubled".into(),
             Self::NoJsonObject { .. } => {

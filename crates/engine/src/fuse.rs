@@ -1,4 +1,4 @@
-//! From tokens to match keys: makes a fused file of one kind of a protected dataset.
+//! From tokens to match keys: makes a fused file of one kind of a protected dataset, or of a table of tokens.
 //!
 //! Batches of tokens are read in order; on all cores each becomes match keys (one multiplication a record), which DataFusion
 //! sorts, spilling encrypted runs where memory does not suffice; the sorted rows are written as one
@@ -19,7 +19,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray},
     buffer::Buffer,
     compute::{filter_record_batch, is_not_null},
-    datatypes::{SchemaRef, UInt64Type},
+    datatypes::{Schema, SchemaRef, UInt64Type},
     record_batch::RecordBatch,
 };
 use datafuse_core::{
@@ -41,7 +41,10 @@ use datafusion::{
 use futures::StreamExt;
 
 use crate::{
-    dataset::protected::{ProtectedFile, token_column, tokens_of},
+    dataset::{
+        protected::{ProtectedFile, token_column, tokens_of},
+        token_table::TokenTable,
+    },
     error::{Error, Result},
     fused_file::{self, FusedSummary, FusedWriter, KEY_COLUMN},
     runtime::{Limits, Progress, Runtime},
@@ -96,13 +99,68 @@ fn fuse_and_tell(
     limits: &Limits,
     progress: Progress<'_>,
 ) -> Result<(FusedSummary, u64)> {
-    let mut writer = FusedWriter::create(out.path, &dataset.kept(), out.store_key, out.label)?;
     let batch_rows = limits.batch_rows(dataset.row_bytes(), BATCH_ROWS);
+    let input = Input {
+        batches: Box::new(dataset.read(kind, batch_rows)?),
+        batch_rows,
+        kept: dataset.kept(),
+        path: dataset.path(),
+        column: &token_column(kind),
+    };
+    let (writer, spilled_bytes) = fuse_input(input, keys, out, limits, progress)?;
+    if dataset.counts().valid(kind) != Some(writer.rows()) {
+        return Err(corrupted(dataset.path(), format!("its holder counted another number of tokens of kind '{kind}'")));
+    }
+    Ok((writer.finish()?, spilled_bytes))
+}
+
+/// Fuses the tokens of one kind of a table into a fused file. `progress` is told of the table's rows.
+///
+/// # Errors
+/// As [`fuse`], and [`Error::TokenTable`] and those of the table's source.
+pub fn fuse_table(
+    table: &TokenTable,
+    kind: &KindName,
+    keys: &FuseKeys<'_>,
+    out: &FusedOutput<'_>,
+    limits: &Limits,
+    progress: Progress<'_>,
+) -> Result<FusedSummary> {
+    let batch_rows = limits.batch_rows(table.row_bytes(), BATCH_ROWS);
+    let input = Input {
+        batches: Box::new(table.read(kind, batch_rows)?),
+        batch_rows,
+        kept: table.kept().clone(),
+        path: Path::new(table.place()),
+        column: table.column(kind).unwrap_or_default(),
+    };
+    fuse_input(input, keys, out, limits, progress)?.0.finish()
+}
+
+/// Rows with their numbers, tokens and kept columns, and what names them in errors.
+struct Input<'a> {
+    batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send>,
+    batch_rows: usize,
+    kept: Schema,
+    path: &'a Path,
+    column: &'a str,
+}
+
+/// Fuses all rows into a file that is not finished yet; tells how many bytes were spilled.
+fn fuse_input(
+    input: Input<'_>,
+    keys: &FuseKeys<'_>,
+    out: &FusedOutput<'_>,
+    limits: &Limits,
+    progress: Progress<'_>,
+) -> Result<(FusedWriter, u64)> {
+    let mut writer = FusedWriter::create(out.path, &input.kept, out.store_key, out.label)?;
+    let batch_rows = input.batch_rows;
     let tokens = Arc::new(Tokens {
-        batches: Mutex::new(Box::new(dataset.read(kind, batch_rows)?)),
+        batches: Mutex::new(input.batches),
         rekey: keys.rekey.clone(),
         match_secret: MatchSecret::from_bytes(*keys.match_secret.as_bytes()),
-        schema: fused_file::schema(&dataset.kept()),
+        schema: fused_file::schema(&input.kept),
         rows: AtomicU64::new(0),
         stopped: AtomicBool::new(false),
         failure: Mutex::new(None),
@@ -112,15 +170,12 @@ fn fuse_and_tell(
     });
     let spilled_bytes = match tokens.take_failure() {
         Some(Failure::BadToken { row, identity }) => {
-            return Err(Error::BadToken { path: dataset.path().into(), column: token_column(kind), row, identity });
+            return Err(Error::BadToken { path: input.path.into(), column: input.column.to_owned(), row, identity });
         }
         Some(Failure::Other(error)) => return Err(error),
         None => sorted?,
     };
-    if dataset.counts().valid(kind) != Some(writer.rows()) {
-        return Err(corrupted(dataset.path(), format!("its holder counted another number of tokens of kind '{kind}'")));
-    }
-    Ok((writer.finish()?, spilled_bytes))
+    Ok((writer, spilled_bytes))
 }
 
 /// Sorts the batches of all partitions by match key and writes them; tells how many bytes were spilled.

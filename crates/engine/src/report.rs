@@ -10,6 +10,7 @@
 
 mod summary;
 pub mod suppression;
+mod unauthenticated;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::match_table::MatchTable;
 pub(crate) use summary::{number, share};
 use suppression::{Suppression, Withheld};
+pub use unauthenticated::{ReportWarning, WARNING_WITHOUT_MATCH};
 
 /// The schema that this version writes and reads.
 pub const SCHEMA: &str = "datafuse/report/v1";
@@ -50,6 +52,9 @@ pub struct Report {
     pub by_kind: BTreeMap<KindName, KindReport>,
     /// Every count that is withheld.
     pub suppressed: Vec<Suppressed>,
+    /// What to know about datasets before trusting a figure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ReportWarning>,
     /// The output policy that was applied.
     pub policy: Policy,
     /// What the report was made from, by what, and when.
@@ -189,8 +194,18 @@ pub struct DatasetRef {
     pub dataset: DatasetId,
     /// Its version.
     pub version: u64,
-    /// The SHA-256 of the protected file as delivered, in hexadecimal.
+    /// The SHA-256 of the protected file as delivered, in hexadecimal. Of a table in several files that of their sorted
+    /// `sha256sum` lines.
     pub sha256: String,
+    /// Whether it was a table of tokens: nothing in it shows who made it, and when.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unauthenticated: bool,
+}
+
+// The signature is serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What a report is made from.
@@ -345,7 +360,7 @@ impl Report {
                 set_by: threshold.set_by.clone(),
             })
             .collect();
-        Ok(Self {
+        let mut report = Self {
             schema: SCHEMA.to_owned(),
             common_customers,
             kind,
@@ -353,9 +368,12 @@ impl Report {
             parties,
             by_kind: reports.collect(),
             suppressed,
+            warnings: Vec::new(),
             policy: Policy { min_count: threshold.min_count },
             provenance,
-        })
+        };
+        report.warnings = report.find_warnings();
+        Ok(report)
     }
 
     /// Reads a `report.json`.
@@ -544,6 +562,7 @@ pub(crate) mod tests {
             dataset: "customers".parse().unwrap(),
             version: 1,
             sha256: "ab".repeat(32),
+            unauthenticated: false,
         };
         ReportInputs {
             kinds: kinds.collect(),

@@ -51,6 +51,7 @@ pub fn render(report: &Report) -> String {
                         (pictures::funnels(kind.parties))
                     }
                     (policy(report))
+                    (trust(report))
                     (provenance(report))
                 }
                 footer {
@@ -141,6 +142,19 @@ fn policy(report: &Report) -> Markup {
     }
 }
 
+/// What a reader has to know of datasets that nothing authenticates; nothing where there are none.
+fn trust(report: &Report) -> Markup {
+    html! {
+        @if let Some(text) = report.unauthenticated_text() {
+            section {
+                h2 { "What is not authenticated" }
+                p { (text) }
+                @for warning in &report.warnings { p { strong { (warning.text()) } } }
+            }
+        }
+    }
+}
+
 fn provenance(report: &Report) -> Markup {
     let from = &report.provenance;
     html! {
@@ -161,7 +175,7 @@ fn provenance(report: &Report) -> Markup {
                         @for dataset in &from.datasets {
                             tr {
                                 th scope="row" { (dataset.holder) }
-                                td { (dataset.dataset) }
+                                td { (dataset.dataset) @if dataset.unauthenticated { " (unauthenticated)" } }
                                 td class="n" { (dataset.version) }
                                 td class="mono" { (dataset.sha256) }
                             }

@@ -1,8 +1,8 @@
 //! From identifiers to tokens: makes a protected dataset of a source, at its holder.
 //!
 //! Batches of the source are normalised and tokenised on all cores (hash to group and one multiplication a record), and
-//! written in their order as one [protected dataset](crate::dataset::protected). What has no valid identifier of any kind is
-//! not written; every identifier that breaks its profile's rules, and every row that could not be read, is counted by its
+//! written in their order as one [protected dataset](crate::dataset::protected), or as a table of tokens. What has no valid
+//! identifier of any kind is not written into a dataset; every identifier that breaks its profile's rules, and every row that could not be read, is counted by its
 //! reason and may go to the holder's own [`Quarantine`]. Memory does not depend on the number of rows.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arrow::{
     array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryArray, UInt64Array},
     buffer::BooleanBuffer,
-    compute::{cast, filter_record_batch},
+    compute::{cast, filter_record_batch, nullif},
     datatypes::{DataType, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
@@ -24,7 +24,7 @@ use datafuse_core::{
 use crate::{
     dataset::{
         ByteColumn, Quarantine, SourceBatch, column_as_bytes,
-        protected::{DatasetCounts, Delivered, KindCounts, MAX_KEPT_BYTES, ProtectedWriter, token_array},
+        protected::{DatasetCounts, Delivered, KindCounts, MAX_KEPT_BYTES, token_array},
     },
     error::{Error, Result},
     pipeline,
@@ -68,7 +68,7 @@ impl ProtectSpec {
         self.kinds.iter().map(|kind| kind.kind.name().clone()).collect()
     }
 
-    /// The kept columns with their types in the source, as [`ProtectedWriter::create`] takes them; of a dictionary the type
+    /// The kept columns with their types in the source, as a writer takes them; of a dictionary the type
     /// of its values.
     ///
     /// # Errors
@@ -87,6 +87,29 @@ impl ProtectSpec {
         }
         Ok(Schema::new(fields))
     }
+}
+
+/// Where the rows with their tokens go.
+pub trait TokenSink {
+    /// The columns that [`write`](Self::write) takes: row numbers, the tokens of each kind, the kept columns.
+    fn schema(&self) -> &SchemaRef;
+
+    /// Whether rows without any token are written, too; of these nothing is kept.
+    fn takes_all_rows(&self) -> bool {
+        false
+    }
+
+    /// Writes some rows.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NoSpace`].
+    fn write(&mut self, batch: &RecordBatch) -> Result<()>;
+
+    /// Makes the file appear.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::NoSpace`].
+    fn finish(self, counts: &DatasetCounts) -> Result<Delivered>;
 }
 
 /// What became of the rows of a source.
@@ -127,22 +150,22 @@ impl KindSummary {
 ///
 /// # Errors
 /// Those of the source; [`Error::ColumnNotFound`], [`Error::ColumnType`], [`Error::KeptValueTooLong`]; those of
-/// [`ProtectedWriter::write`] and [`Quarantine::push`]. Then no dataset appears.
-pub fn protect(
+/// [`TokenSink::write`] and [`Quarantine::push`]. Then no dataset appears.
+pub fn protect<W: TokenSink>(
     source: impl Iterator<Item = Result<SourceBatch>> + Send,
     spec: &ProtectSpec,
-    mut writer: ProtectedWriter,
+    mut writer: W,
     mut quarantine: Option<&mut Quarantine>,
     threads: usize,
     progress: Progress<'_>,
 ) -> Result<ProtectSummary> {
-    let schema = Arc::clone(writer.schema());
+    let (schema, all_rows) = (Arc::clone(writer.schema()), writer.takes_all_rows());
     let mut kinds: Vec<&KindSource> = spec.kinds.iter().collect();
     kinds.sort_by(|a, b| a.kind.name().cmp(b.kind.name()));
     let mut counted: Vec<KindSummary> = vec![KindSummary::default(); kinds.len()];
     let (mut rows, mut rejected) = (0, 0);
 
-    let work = |batch: SourceBatch| tokenise(batch, &kinds, &spec.keep, &schema);
+    let work = |batch: SourceBatch| tokenise(batch, &kinds, &spec.keep, &schema, all_rows);
     pipeline::ordered(threads, source, work, |tokenised| {
         let Tokenised { source, batch, kinds: found } = tokenised;
         if let Some(batch) = batch {
@@ -204,7 +227,13 @@ struct Found {
     invalid: Vec<(usize, InvalidReason)>,
 }
 
-fn tokenise(source: SourceBatch, kinds: &[&KindSource], keep: &[String], schema: &SchemaRef) -> Result<Tokenised> {
+fn tokenise(
+    source: SourceBatch,
+    kinds: &[&KindSource],
+    keep: &[String],
+    schema: &SchemaRef,
+    all_rows: bool,
+) -> Result<Tokenised> {
     let internal = |source: arrow::error::ArrowError| Error::Internal { work: "tokenising", source: source.into() };
     let length = source.rows.len();
     let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from(source.rows.clone()))];
@@ -219,19 +248,24 @@ fn tokenise(source: SourceBatch, kinds: &[&KindSource], keep: &[String], schema:
         found.push(kind_found);
     }
     let written = any.count_set_bits();
-    let batch = if written == 0 {
+    let batch = if written == 0 && !(all_rows && length > 0) {
         None
     } else {
+        let without = BooleanArray::new(!&any, None);
         for column in keep {
             let array = column_of(&source.batch, column)?;
             check_lengths(column, array, &source.rows)?;
-            columns.push(match array.data_type() {
+            let array = match array.data_type() {
                 DataType::Dictionary(_, values) => cast(array, values).map_err(internal)?,
                 _ => Arc::clone(array),
+            };
+            columns.push(match all_rows {
+                true => nullif(&array, &without).map_err(internal)?,
+                false => array,
             });
         }
         let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(internal)?;
-        Some(match written == length {
+        Some(match all_rows || written == length {
             true => batch,
             false => filter_record_batch(&batch, &BooleanArray::new(any, None)).map_err(internal)?,
         })
@@ -269,7 +303,7 @@ fn tokenise_kind(source: &SourceBatch, kind: &KindSource) -> Result<(FixedSizeBi
 }
 
 /// Refuses a kept column with a value that is too long.
-fn check_lengths(column: &str, array: &ArrayRef, rows: &[u64]) -> Result<()> {
+pub(crate) fn check_lengths(column: &str, array: &ArrayRef, rows: &[u64]) -> Result<()> {
     // Of types without a length of their own, none is that long.
     let Ok(values) = column_as_bytes(column, array) else { return Ok(()) };
     for (index, row) in rows.iter().enumerate() {

@@ -120,6 +120,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// There is a file where the table is to be written.
+    #[error("{} exists already, and tables replace nothing", path.display())]
+    TableInTheWay {
+        /// The file.
+        path: PathBuf,
+    },
     /// A dataset that is to be brought over belongs to another space.
     #[error("{} is a dataset of another space, or of other identifiers", path.display())]
     OtherSpace {
@@ -198,6 +204,7 @@ impl Error {
             },
             Self::QuarantineInTheWay { .. } => "--quarantine with another path".into(),
             Self::NotWritable { .. } => "--out FILE, then bring the file to that address".into(),
+            Self::TableInTheWay { .. } => "--table with another name, or move that file away".into(),
             Self::InTheWay { .. } => "--out with another path, or move that file away".into(),
             Self::OtherSpace { .. } | Self::KeyForgotten { .. } => {
                 "protect the source again: datafuse protect FILE --space space.yaml --party NAME --key NAME.key".into()

@@ -6,6 +6,7 @@
 //! | [`party`] | one participant at work: its space, key file, memory and mailbox; whom it approved; which epoch is open |
 //! | [`enrol`] | does what this party owes, as steward and as holder, and says what is awaited from whom |
 //! | [`protect`] | turns a dataset into a protected dataset |
+//! | [`table`] | writes a dataset's tokens as a table, for the holder's own tools |
 //! | [`rekey`] | brings a protected dataset over to another token key or epoch |
 //!
 //! Everything secret stays here: nothing in this crate hands out a key, and no error holds an identifier.
@@ -16,6 +17,7 @@ pub mod error;
 pub mod party;
 pub mod protect;
 pub mod rekey;
+pub mod table;
 
 pub use destination::Destination;
 pub use error::{Error, Result};

@@ -19,8 +19,11 @@ use datafuse_core::{
     token::Tokenizer,
 };
 use datafuse_engine::{
-    dataset::{FetchPolicy, Quarantine, ReadOptions, Source, SourceBatch, SourceReader, protected::ProtectedWriter},
-    tokenise::{self, KindSource, ProtectSpec, ProtectSummary},
+    dataset::{
+        FetchPolicy, Quarantine, ReadOptions, Schema, Source, SourceBatch, SourceReader, SourceWarning,
+        protected::ProtectedWriter,
+    },
+    tokenise::{self, KindSource, ProtectSpec, ProtectSummary, TokenSink},
 };
 use rand_core::UnwrapErr;
 
@@ -78,6 +81,8 @@ pub struct Protected {
     pub quarantine: Option<PathBuf>,
     /// Rows that were not UTF-8.
     pub not_utf8_rows: u64,
+    /// What else should be known about the source's files.
+    pub warnings: Vec<SourceWarning>,
 }
 
 /// How far protecting is.
@@ -122,49 +127,116 @@ pub fn protect(
     party.approve_founding(approval)?;
     let announcement = party.announcement()?;
     let (dataset, place) = Destination::of(party, request.dataset.as_ref(), request.out.as_ref())?;
-    let identifiers = identifier_columns(party, request)?;
-
-    let key = party.keys().token().token_key(party.root(), announcement.epoch)?;
-    let spec = ProtectSpec {
-        kinds: identifiers
-            .iter()
-            .map(|(kind, columns)| KindSource {
-                tokenizer: Tokenizer::new(party.root(), kind, key.clone()),
-                kind: (*kind).clone(),
-                columns: columns.clone(),
-            })
-            .collect(),
-        keep: request.keep.clone(),
-    };
-    let mut reader =
-        SourceReader::open(&request.source, &request.read, &request.fetch, Some(spec.columns().as_slice()))
-            .map_err(|error| name_the_flag(error, &spec))?;
+    let work = Tokenising::prepare(party, request, &announcement)?;
 
     let former = place.former_version(party, &dataset, &request.fetch)?;
-    let kinds: Vec<Kind> = identifiers.iter().map(|(kind, _)| (*kind).clone()).collect();
-    let new = NewVersion::seal(party, &announcement, &dataset, DatasetHeader::kinds_of(&kinds), former)?;
+    let new = NewVersion::seal(party, &announcement, &dataset, DatasetHeader::kinds_of(&work.kinds), former)?;
     let writing = place.begin(&request.temp_dir)?;
-    let quarantine_file = quarantine_path(request);
-    refuse_foreign_file(&quarantine_file)?;
-    let kept = spec.kept(&reader.schema())?;
-    let names = spec.kind_names();
-    let writer = ProtectedWriter::create(writing.path(), &kept, &names, &new.secret.file_key, new.envelope.encode())?;
-    let mut quarantine = Quarantine::new(quarantine_file, reader.columns());
-    let (bytes, of) = (AtomicU64::new(0), reader.total_bytes());
-    let told = |rows| progress(Progress { rows, bytes: bytes.load(Ordering::Relaxed), of });
-    let metered = Metered { reader: &mut reader, bytes: &bytes };
-    let summary = tokenise::protect(metered, &spec, writer, Some(&mut quarantine), request.threads, &told)?;
+    refuse_foreign_file(&quarantine_path(request))?;
+    let writer = ProtectedWriter::create(
+        writing.path(),
+        &work.kept()?,
+        &work.kind_names(),
+        &new.secret.file_key,
+        new.envelope.encode(),
+    )?;
+    let done = work.run(request, writer, progress)?;
     place.deliver(&writing, &request.fetch)?;
     Ok(Protected {
         place,
         dataset,
         version: new.envelope.header().version,
-        sha256: summary.delivered.sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
-        identifiers: identifiers.into_iter().map(|(kind, columns)| (kind.name().clone(), columns)).collect(),
-        summary,
-        quarantine: quarantine.finish()?,
-        not_utf8_rows: reader.not_utf8_rows(),
+        sha256: done.sha256(),
+        identifiers: done.identifiers,
+        summary: done.summary,
+        quarantine: done.quarantine,
+        not_utf8_rows: done.not_utf8_rows,
+        warnings: done.warnings,
     })
+}
+
+/// A source about to become tokens, whatever these are written to.
+pub(crate) struct Tokenising {
+    kinds: Vec<Kind>,
+    identifiers: BTreeMap<KindName, Vec<String>>,
+    spec: ProtectSpec,
+    reader: SourceReader,
+}
+
+/// What became of a source.
+pub(crate) struct Tokenised {
+    pub(crate) identifiers: BTreeMap<KindName, Vec<String>>,
+    pub(crate) summary: ProtectSummary,
+    pub(crate) quarantine: Option<PathBuf>,
+    pub(crate) not_utf8_rows: u64,
+    pub(crate) warnings: Vec<SourceWarning>,
+}
+
+impl Tokenised {
+    /// The SHA-256 of what was written, hex.
+    pub(crate) fn sha256(&self) -> String {
+        self.summary.delivered.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Tokenising {
+    /// Finds the columns and opens the source, with the party's token key of the epoch.
+    pub(crate) fn prepare(party: &Party, request: &ProtectRequest, announcement: &Announcement) -> Result<Self> {
+        let identifiers = identifier_columns(party, request)?;
+        let key = party.keys().token().token_key(party.root(), announcement.epoch)?;
+        let spec = ProtectSpec {
+            kinds: identifiers
+                .iter()
+                .map(|(kind, columns)| KindSource {
+                    tokenizer: Tokenizer::new(party.root(), kind, key.clone()),
+                    kind: (*kind).clone(),
+                    columns: columns.clone(),
+                })
+                .collect(),
+            keep: request.keep.clone(),
+        };
+        let reader = SourceReader::open(&request.source, &request.read, &request.fetch, Some(spec.columns().as_slice()))
+            .map_err(|error| name_the_flag(error, &spec))?;
+        Ok(Self {
+            kinds: identifiers.iter().map(|(kind, _)| (*kind).clone()).collect(),
+            identifiers: identifiers.into_iter().map(|(kind, columns)| (kind.name().clone(), columns)).collect(),
+            spec,
+            reader,
+        })
+    }
+
+    /// The kept columns, as a writer takes them.
+    pub(crate) fn kept(&self) -> Result<Schema> {
+        Ok(self.spec.kept(&self.reader.schema())?)
+    }
+
+    pub(crate) fn kind_names(&self) -> Vec<KindName> {
+        self.spec.kind_names()
+    }
+
+    /// Reads the source to its end and finishes the writer.
+    pub(crate) fn run<W: TokenSink>(
+        mut self,
+        request: &ProtectRequest,
+        writer: W,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Tokenised> {
+        let quarantine_file = quarantine_path(request);
+        refuse_foreign_file(&quarantine_file)?;
+        let mut quarantine = Quarantine::new(quarantine_file, self.reader.columns());
+        let (bytes, of) = (AtomicU64::new(0), self.reader.total_bytes());
+        let told = |rows| progress(Progress { rows, bytes: bytes.load(Ordering::Relaxed), of });
+        let metered = Metered { reader: &mut self.reader, bytes: &bytes };
+        let summary =
+            tokenise::protect(metered, &self.spec, writer, Some(&mut quarantine), request.threads, &told)?;
+        Ok(Tokenised {
+            identifiers: self.identifiers,
+            summary,
+            quarantine: quarantine.finish()?,
+            not_utf8_rows: self.reader.not_utf8_rows(),
+            warnings: self.reader.warnings().to_vec(),
+        })
+    }
 }
 
 /// The engine knows columns, not kinds: a missing column's remedy is to name the flag that asked for it.

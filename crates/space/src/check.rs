@@ -208,8 +208,11 @@ fn datasets(space: &Space, findings: &mut Vec<Finding>) {
                 format!("add one, such as `customers: {{ location: datasets/{id}.parquet }}`"),
             ));
         }
-        for (dataset, Dataset { location, .. }) in &holder.datasets {
+        for (dataset, Dataset { location, table, .. }) in &holder.datasets {
             let place = format!("participants.{id}.datasets.{dataset}.location");
+            if table.is_some() {
+                findings.push(unauthenticated(format!("participants.{id}.datasets.{dataset}.table")));
+            }
             match location {
                 Location::Url(url) if is_bucket(url) => findings.push(Finding::new(
                     Severity::Note,
@@ -224,7 +227,14 @@ fn datasets(space: &Space, findings: &mut Vec<Finding>) {
                         "the workload fetches this address; protect cannot write there",
                         "write with protect --out FILE and upload the file to that address",
                     ));
-                    if url.scheme() == "http" {
+                    if url.scheme() == "http" && table.is_some() {
+                        findings.push(Finding::new(
+                            Severity::Warning,
+                            place,
+                            "the address is plain http: a table can be read and swapped on its way",
+                            "use https",
+                        ));
+                    } else if url.scheme() == "http" {
                         findings.push(Finding::new(
                             Severity::Note,
                             place,
@@ -245,10 +255,40 @@ fn datasets(space: &Space, findings: &mut Vec<Finding>) {
                             "make sure that it is meant, or give a path within the folder",
                         ));
                     }
-                    dataset_file(&space.folder().join(path), place, id.as_str(), findings);
+                    let path = space.folder().join(path);
+                    match table.is_some() {
+                        true => table_file(&path, place, id.as_str(), findings),
+                        false => dataset_file(&path, place, id.as_str(), findings),
+                    }
                 }
             }
         }
+    }
+}
+
+/// What a table of tokens means for everybody in the space.
+fn unauthenticated(place: String) -> Finding {
+    Finding::new(
+        Severity::Warning,
+        place,
+        "a table of tokens is unauthenticated: whoever can write where it lies can swap or replay data unnoticed, and a wrong token \
+         key shows only as missing matches; every report says so",
+        "remove 'table' and bring a protected dataset (datafuse protect), or keep that place to the holder and the workload",
+    )
+}
+
+fn table_file(path: &Path, place: String, holder: &str, findings: &mut Vec<Finding>) {
+    // A pattern is looked up when the table is read.
+    if !path.exists() && !path.to_string_lossy().contains(['*', '?', '[']) {
+        findings.push(Finding::new(
+            Severity::Note,
+            place,
+            format!("there is no table at {} yet", path.display()),
+            format!(
+                "{holder} makes it: datafuse protect FILE --table OUT --space space.yaml --party {holder} --key {holder}.key, and \
+                 encrypts it with its own tool"
+            ),
+        ));
     }
 }
 
@@ -489,6 +529,32 @@ mod tests {
         for queue in ["redis://localhost", "redis://127.0.0.1:6379", "redis://[::1]", "rediss://example.com"] {
             let (_keep, found) = findings(with("queue: queue", &format!("queue: \"{queue}\"")));
             assert!(!found.iter().any(|finding| finding.place == "queue"), "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_tokens_is_warned_of_and_checked() {
+        let table = |table: &str| {
+            let (from, to) = ("{ location: datasets/acme.parquet }", format!("{{ location: t.csv, table: {table} }}"));
+            Space::parse(&example::yaml().replacen(from, &to, 1))
+        };
+        let at = "participants.acme.datasets.customers.table";
+        let (_keep, found) = findings(table("{}").unwrap());
+        assert!(has(&found, Severity::Warning, at, "unauthenticated"), "{found:#?}");
+        let location = "participants.acme.datasets.customers.location";
+        assert!(found.iter().any(|finding| finding.place == location && finding.remedy.contains("--table")), "{found:#?}");
+        let (_keep, found) = findings(example::space());
+        assert!(!found.iter().any(|finding| finding.message.contains("unauthenticated")));
+        table("{ columns: { email: mail }, encryption_key_from: ACME_KEY_2 }").unwrap();
+        for (bad, field, words) in [
+            ("{ columns: { iban: x } }", "columns.iban", "no identifier kind"),
+            ("{ columns: { email: \"\" } }", "columns.email", "empty"),
+            ("{ encryption_key_from: 0123456789abcdef }", "encryption_key_from", "environment variable"),
+            ("{ encryption_key_from: \"hunter2 hunter2\" }", "encryption_key_from", "environment variable"),
+        ] {
+            let Err(Error::Contract { findings, .. }) = table(bad) else { panic!("{bad}") };
+            assert!(has(&findings, Severity::Error, &format!("{at}.{field}"), words), "{findings:#?}");
+            assert!(!format!("{findings:?}").contains("hunter2"));
         }
     }
 

@@ -333,6 +333,9 @@ pub enum Error {
     /// The data engine failed.
     #[error(transparent)]
     Engine(Box<datafuse_engine::Error>),
+    /// A table of tokens, or what was found in the place of one.
+    #[error(transparent)]
+    TokenTable(Box<crate::processor::TokenTableError>),
     /// The space or the mailbox failed.
     #[error(transparent)]
     Space(Box<datafuse_space::Error>),
@@ -444,6 +447,7 @@ impl Error {
             Self::Report(_) => "report",
             Self::Protocol(_) => "protocol",
             Self::Engine(_) => "engine",
+            Self::TokenTable(error) => error.class(),
             Self::Space(_) => "space",
             Self::SignedReport(_) => "signed-report",
             Self::Delivery(error) => error.class(),
@@ -561,6 +565,7 @@ impl Error {
             Self::Report(error) => return error.remedy(),
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
+            Self::TokenTable(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
             Self::SignedReport(error) => error.remedy(),
             Self::Delivery(error) => return error.remedy(),

@@ -37,5 +37,5 @@ pub mod workload;
 
 pub use error::{Error, Result};
 pub use outcome::Outcome;
-pub use processor::process;
+pub use processor::{TokenTableError, process};
 pub use workload::{Options, Workload};

@@ -6,7 +6,7 @@ use datafuse_core::{
     id::{Epoch, EventId, ParticipantId},
     status::Status,
 };
-use datafuse_engine::report::Report;
+use datafuse_engine::{dataset::SourceWarning, report::Report};
 
 use crate::delivery::Delivered;
 
@@ -69,6 +69,15 @@ pub struct Fused {
     pub unchanged: usize,
 }
 
+impl Fused {
+    /// The datasets among those just fused that nothing authenticates, as `holder/dataset version`.
+    #[must_use]
+    pub fn unauthenticated(&self) -> Vec<String> {
+        let names = self.datasets.iter().filter(|dataset| dataset.unauthenticated);
+        names.map(|dataset| format!("{}/{}", dataset.holder, dataset.name)).collect()
+    }
+}
+
 /// A dataset that was fused.
 #[derive(Debug)]
 pub struct FusedDataset {
@@ -78,6 +87,10 @@ pub struct FusedDataset {
     pub name: String,
     /// Rows fused, all kinds together.
     pub rows: u64,
+    /// Whether it is a table of tokens, of which nothing shows who made it.
+    pub unauthenticated: bool,
+    /// What else should be known about its files.
+    pub warnings: Vec<SourceWarning>,
 }
 
 /// What a processor is told about its progress.

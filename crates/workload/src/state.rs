@@ -38,6 +38,7 @@ use crate::error::{Error, Result};
 const MIGRATIONS: &[&str] = &[
     include_str!("state/0001_initial.sql"),
     include_str!("state/0002_rotation.sql"),
+    include_str!("state/0004_unauthenticated.sql"),
     include_str!("state/0005_delivery.sql"),
 ];
 
@@ -105,6 +106,8 @@ pub struct AcceptedDataset {
     pub rows: u64,
     /// What became of them, a kind at a time.
     pub kinds: BTreeMap<KindName, FusedKind>,
+    /// Whether it was a table of tokens: nothing in it showed whose it is, of which version, and under which token key.
+    pub unauthenticated: bool,
 }
 
 /// One kind of an accepted dataset.
@@ -514,7 +517,8 @@ impl State {
             .transpose()
     }
 
-    /// Keeps a holder's canary where there is none, or where nobody but this holder vouches for the one that is.
+    /// Keeps a holder's canary where there is none, or where nobody but this holder vouches for the one that is; a table of tokens
+    /// vouches for none.
     ///
     /// # Errors
     /// [`Error::State`].
@@ -522,19 +526,19 @@ impl State {
         let sealed = self.seal(&canary_place(epoch), canary)?;
         self.db.execute(
             "INSERT INTO canary (epoch, holder, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET sealed = ?3
-             WHERE holder = ?2 AND NOT EXISTS (SELECT 1 FROM dataset WHERE epoch = ?1 AND holder <> ?2)",
+             WHERE holder = ?2 AND NOT EXISTS (SELECT 1 FROM dataset WHERE epoch = ?1 AND holder <> ?2 AND NOT unauthenticated)",
             params![epoch.0, holder.to_bytes(), sealed],
         )?;
         Ok(())
     }
 
-    /// Whether somebody but this holder has an accepted dataset in the epoch.
+    /// Whether somebody but this holder has an accepted dataset with a canary in the epoch.
     ///
     /// # Errors
     /// [`Error::State`].
     pub fn others_accepted(&self, epoch: Epoch, holder: &PublicName) -> Result<bool> {
         let found = self.db.query_row(
-            "SELECT 1 FROM dataset WHERE epoch = ?1 AND holder <> ?2 LIMIT 1",
+            "SELECT 1 FROM dataset WHERE epoch = ?1 AND holder <> ?2 AND NOT unauthenticated LIMIT 1",
             params![epoch.0, holder.to_bytes()],
             |_| Ok(()),
         );
@@ -548,7 +552,7 @@ impl State {
     pub fn dataset(&self, epoch: Epoch, holder: &PublicName, dataset: &DatasetId) -> Result<Option<AcceptedDataset>> {
         self.db
             .query_row(
-                "SELECT version, sha256, key_id, rows, kinds FROM dataset WHERE epoch = ?1 AND holder = ?2 AND dataset = ?3",
+                "SELECT version, sha256, key_id, rows, kinds, unauthenticated FROM dataset WHERE epoch = ?1 AND holder = ?2 AND dataset = ?3",
                 params![epoch.0, holder.to_bytes(), dataset.as_str()],
                 |row| {
                     Ok((
@@ -557,11 +561,12 @@ impl State {
                         row.get::<_, [u8; KeyId::BYTES]>(2)?,
                         row.get::<_, u64>(3)?,
                         row.get::<_, String>(4)?,
+                        row.get::<_, bool>(5)?,
                     ))
                 },
             )
             .optional()?
-            .map(|(version, sha256, key_id, rows, kinds)| {
+            .map(|(version, sha256, key_id, rows, kinds, unauthenticated)| {
                 Ok(AcceptedDataset {
                     holder: holder.clone(),
                     dataset: dataset.clone(),
@@ -570,6 +575,7 @@ impl State {
                     key_id: KeyId::from_bytes(key_id),
                     rows,
                     kinds: serde_json::from_str(&kinds).map_err(|_| Error::StateSealed)?,
+                    unauthenticated,
                 })
             })
             .transpose()
@@ -582,8 +588,8 @@ impl State {
     pub fn accept_dataset(&mut self, epoch: Epoch, accepted: &AcceptedDataset) -> Result<()> {
         let kinds = serde_json::to_string(&accepted.kinds).map_err(|_| Error::StateSealed)?;
         self.db.execute(
-            "INSERT OR REPLACE INTO dataset (epoch, holder, dataset, version, sha256, key_id, rows, kinds)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT OR REPLACE INTO dataset (epoch, holder, dataset, version, sha256, key_id, rows, kinds, unauthenticated)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 epoch.0,
                 accepted.holder.to_bytes(),
@@ -592,7 +598,8 @@ impl State {
                 accepted.sha256,
                 accepted.key_id.as_bytes(),
                 accepted.rows,
-                kinds
+                kinds,
+                accepted.unauthenticated
             ],
         )?;
         Ok(())

@@ -293,12 +293,18 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
             "revoked": collected.revoked,
         }),
         Outcome::Fused(fused) => {
-            json!({ "outcome": "fused", "datasets": fused.datasets.len(), "unchanged": fused.unchanged })
+            json!({
+                "outcome": "fused", "datasets": fused.datasets.len(), "unchanged": fused.unchanged,
+                "unauthenticated": fused.unauthenticated(),
+            })
         }
         Outcome::Reported { folder, report, delivered, .. } => json!({
             "outcome": "reported", "report": folder.join("report.json"), "html": folder.join("report.html"),
             "signed": folder.join("report.dsse.json"), "common_customers": report.common_customers,
             "delivered": delivered.iter().map(delivered_json).collect::<Vec<_>>(),
+            "unauthenticated": report.unauthenticated().map(|dataset| format!("{}/{}", dataset.holder, dataset.dataset))
+                .collect::<Vec<_>>(),
+            "warnings": report.warnings,
         }),
         _ => json!({}),
     };
@@ -329,12 +335,13 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
         Outcome::Fused(fused) => {
             format!("fused {} datasets, {} were fused already", fused.datasets.len(), fused.unchanged)
         }
-        Outcome::Reported { folder, delivered, .. } => {
-            let report = folder.join("report.json");
-            match delivered.len() {
-                0 => report.display().to_string(),
-                places => format!("{}; delivered to {places} places", report.display()),
-            }
+        Outcome::Reported { folder, report, delivered, .. } => {
+            let warned: String = report.warnings.iter().map(|warning| format!(" ({})", warning.text())).collect();
+            let places = match delivered.len() {
+                0 => String::new(),
+                places => format!("; delivered to {places} places"),
+            };
+            format!("{}{places}{warned}", folder.join("report.json").display())
         }
         _ => "done".to_owned(),
     };

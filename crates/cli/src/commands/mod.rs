@@ -14,15 +14,16 @@ use std::path::Path;
 
 use clap::CommandFactory;
 use datafuse_engine::{
-    dataset::{Encoding, Format, ReadOptions, Source},
+    dataset::{Encoding, Format, ReadOptions, Source, SourceWarning},
     runtime::Limits,
 };
 use datafuse_group::Backend;
 
 use crate::{
-    args::{Cli, Command, EncodingArg, FormatArg, LimitArgs, SourceArgs},
+    args::{Cli, Command, EncodingArg, FormatArg, LimitArgs, ParquetKeyArgs, SourceArgs},
     console::Console,
     failure::{Code, Failure, Result},
+    passphrase,
 };
 
 /// Runs a command.
@@ -50,6 +51,13 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
     }
 }
 
+/// Tells what whoever reads a source should know about its files.
+fn warn_of_source(reader: &[SourceWarning], console: &Console) {
+    for warning in reader {
+        console.warn(format_args!("{warning}\nTry: {}", warning.remedy()));
+    }
+}
+
 fn man() -> Result<()> {
     let failed = |source| Failure::file("write", Path::new("standard output"), &source);
     clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout()).map_err(failed)
@@ -65,7 +73,7 @@ fn limits(args: &LimitArgs) -> Limits {
     }
 }
 
-fn source(args: &SourceArgs) -> Result<(Source, ReadOptions)> {
+fn source(args: &SourceArgs, key: &ParquetKeyArgs) -> Result<(Source, ReadOptions)> {
     let format = args.format.map(|format| match format {
         FormatArg::Csv => Format::Csv,
         FormatArg::Json => Format::Json,
@@ -86,6 +94,8 @@ fn source(args: &SourceArgs) -> Result<(Source, ReadOptions)> {
         EncodingArg::Utf8 => Encoding::Utf8,
         EncodingArg::Latin1 => Encoding::Latin1,
     };
-    let options = ReadOptions { format, delimiter, header: !args.no_header, encoding, ..ReadOptions::default() };
+    let parquet_key = key.parquet_key_file.as_deref().map(passphrase::parquet_key).transpose()?;
+    let header = !args.no_header;
+    let options = ReadOptions { format, delimiter, header, encoding, parquet_key, ..ReadOptions::default() };
     Ok((args.source.parse()?, options))
 }

@@ -7,7 +7,7 @@ use datafuse_core::normalize::{InvalidReason, Normalization, Profile};
 use datafuse_engine::dataset::{BucketSettings, FetchPolicy, SourceReader, column_as_bytes};
 use serde_json::json;
 
-use super::source;
+use super::{source, warn_of_source};
 use crate::{
     args::NormalizeArgs,
     console::{Console, count, percent},
@@ -32,7 +32,7 @@ struct Found {
 }
 
 pub(super) fn normalize(args: &NormalizeArgs, console: &Console) -> Result<()> {
-    let (source, options) = source(&args.source)?;
+    let (source, options) = source(&args.source, &args.parquet_key)?;
     let columns = [args.column.clone()];
     let fetch = FetchPolicy { bucket: BucketSettings::from_process(), ..FetchPolicy::trusting() };
     let mut reader = SourceReader::open(&source, &options, &fetch, Some(&columns)).map_err(|mut error| {
@@ -41,6 +41,7 @@ pub(super) fn normalize(args: &NormalizeArgs, console: &Console) -> Result<()> {
         }
         error
     })?;
+    warn_of_source(reader.warnings(), console);
     let progress = console.progress("reading", reader.total_bytes());
     let mut found = Found::default();
     while let Some(batch) = reader.next() {

@@ -1,21 +1,25 @@
 //! What a data holder runs: `datafuse enrol` and `datafuse protect`.
 
-use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal, path::Path, time::Duration};
 
 use datafuse_core::{id::KindName, name::PublicName};
-use datafuse_engine::dataset::{BucketSettings, FetchPolicy, LocalFile, Source};
+use datafuse_engine::{
+    dataset::{BucketSettings, FetchPolicy, LocalFile, Source},
+    tokenise::{KindSummary, ProtectSummary},
+};
 use datafuse_holder::{
     NameToApprove, Party,
     enrol::{self, Awaited, Done, DueDataset, EnrolReport},
     protect::{self, ProtectRequest, Protected},
     rekey::{self, RekeyRequest},
+    table::{self, TokenTable},
 };
 use datafuse_space::{Memory, Space, agreement};
 use serde_json::{Value, json};
 
 use super::{
     event::{runtime, signalled},
-    limits, source,
+    limits, source, warn_of_source,
 };
 use crate::{
     args::{EnrolArgs, PartyArgs, ProtectArgs},
@@ -23,6 +27,9 @@ use crate::{
     failure::{Code, Failure, Result},
     passphrase,
 };
+
+/// The columns that each kind was read from.
+type Identifiers = BTreeMap<KindName, Vec<String>>;
 
 /// A share of invalid identifiers above which a person should look at the quarantine file.
 const MANY_INVALID: f64 = 0.05;
@@ -270,7 +277,7 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
     let Some(source_args) = &args.source else {
         return Err(Failure::new(Code::Usage, "nothing to protect is named", "datafuse protect FILE, or --rekey FILE"));
     };
-    let (source, read) = source(source_args)?;
+    let (source, read) = source(source_args, &args.parquet_key)?;
     let request = ProtectRequest {
         source,
         read,
@@ -285,29 +292,57 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
     };
     // The source's size is known only once it is open; its bar begins with the first rows.
     let bar = std::sync::OnceLock::new();
-    let protected =
-        protect::protect(&party, &request, &mut |names| approve(console, args.party.yes, names), &|progress| {
-            bar.get_or_init(|| console.progress("protecting", progress.of)).advance(progress.rows, progress.bytes)
-        })?;
+    let told = |progress: protect::Progress| {
+        bar.get_or_init(|| console.progress("protecting", progress.of)).advance(progress.rows, progress.bytes);
+    };
+    let approval = &mut |names: &[NameToApprove]| approve(console, args.party.yes, names);
+    if let Some(out) = &args.table.table {
+        let written = table::write_table(&party, &request, out, approval, &told)?;
+        drop(bar);
+        show_table(&party, &written, &request.keep, console);
+        return Ok(());
+    }
+    let protected = protect::protect(&party, &request, approval, &told)?;
     drop(bar);
-    let kinds: BTreeMap<_, _> = protected
-        .summary
-        .kinds
-        .iter()
-        .map(|(kind, summary)| {
-            let value = json!({ "columns": protected.identifiers.get(kind), "valid": summary.valid,
-                                "empty": summary.empty, "invalid": summary.invalid });
-            (kind.to_string(), value)
-        })
-        .collect();
+    warn_of_source(&protected.warnings, console);
+    let kinds = kinds_json(&protected.summary, &protected.identifiers);
     let value = json!({
         "path": protected.place.to_string(), "dataset": protected.dataset.to_string(), "version": protected.version,
         "sha256": protected.sha256, "rows": protected.summary.rows, "rejected": protected.summary.rejected,
         "kinds": kinds, "quarantine": protected.quarantine,
     });
     console.result(&value, || protect_text(&protected));
-    advise(&party, &protected, console);
+    advise(&party, &protected.summary, &protected.identifiers, protected.not_utf8_rows, console);
     Ok(())
+}
+
+fn show_table(party: &Party, written: &TokenTable, keep: &[String], console: &Console) {
+    warn_of_source(&written.warnings, console);
+    let value = json!({
+        "path": written.path, "sha256": written.sha256, "rows": written.summary.rows, "rejected": written.summary.rejected,
+        "kinds": kinds_json(&written.summary, &written.identifiers), "quarantine": written.quarantine,
+    });
+    console.result(&value, || {
+        let mut text = counts_text(&written.summary, &written.identifiers, written.quarantine.as_deref());
+        text.push_str(&format!("Table of tokens: {}\nsha256 {}\n", written.path.display(), written.sha256));
+        text
+    });
+    if !keep.is_empty() {
+        console.warn(format_args!(
+            "the kept columns are in clear in {}\nTry: encrypt it before it leaves this machine (docs/encrypted-parquet.md)",
+            written.path.display()
+        ));
+    }
+    advise(party, &written.summary, &written.identifiers, written.not_utf8_rows, console);
+}
+
+fn kinds_json(summary: &ProtectSummary, identifiers: &Identifiers) -> BTreeMap<String, Value> {
+    let value = |(kind, summary): (&KindName, &KindSummary)| {
+        let value = json!({ "columns": identifiers.get(kind), "valid": summary.valid,
+                            "empty": summary.empty, "invalid": summary.invalid });
+        (kind.to_string(), value)
+    };
+    summary.kinds.iter().map(value).collect()
 }
 
 fn rekey(party: &Party, request: &RekeyRequest, yes: bool, console: &Console) -> Result<()> {
@@ -339,10 +374,18 @@ fn rekey(party: &Party, request: &RekeyRequest, yes: bool, console: &Console) ->
 }
 
 fn protect_text(protected: &Protected) -> String {
-    let summary = &protected.summary;
+    let mut text = counts_text(&protected.summary, &protected.identifiers, protected.quarantine.as_deref());
+    text.push_str(&format!(
+        "Protected dataset '{}' version {}: {}\nsha256 {}\n",
+        protected.dataset, protected.version, protected.place, protected.sha256
+    ));
+    text
+}
+
+fn counts_text(summary: &ProtectSummary, identifiers: &Identifiers, quarantine: Option<&Path>) -> String {
     let mut text = format!("{} rows read\n", count(summary.rows));
     for (kind, found) in &summary.kinds {
-        let columns = protected.identifiers.get(kind).map(|columns| columns.join(", ")).unwrap_or_default();
+        let columns = identifiers.get(kind).map(|columns| columns.join(", ")).unwrap_or_default();
         text.push_str(&format!(
             "  {kind} (from {columns}): {} valid, {} empty, {} invalid\n",
             count(found.valid),
@@ -353,31 +396,33 @@ fn protect_text(protected: &Protected) -> String {
             text.push_str(&format!("    invalid: {reason}: {}\n", count(*rows)));
         }
     }
-    if let Some(path) = &protected.quarantine {
+    if let Some(path) = quarantine {
         text.push_str(&format!("Rejected rows, for your eyes only: {}\n", path.display()));
     }
-    text.push_str(&format!(
-        "Protected dataset '{}' version {}: {}\nsha256 {}\n",
-        protected.dataset, protected.version, protected.place, protected.sha256
-    ));
     text
 }
 
 /// Says what a person should look at before the match rate surprises somebody.
-fn advise(party: &Party, protected: &Protected, console: &Console) {
-    let rows = protected.summary.rows;
+fn advise(
+    party: &Party,
+    summary: &ProtectSummary,
+    identifiers: &Identifiers,
+    not_utf8_rows: u64,
+    console: &Console,
+) {
+    let rows = summary.rows;
     for kind in party.space().kinds().iter().map(|kind| kind.name()) {
-        if !protected.identifiers.contains_key(kind) {
+        if !identifiers.contains_key(kind) {
             console.warn(format_args!(
                 "{kind} is not in this dataset, so nothing of it matches by {kind}\nTry: --identifier {kind}=COLUMN as well"
             ));
         }
     }
-    if protected.not_utf8_rows > 0 {
-        let rejected = count(protected.not_utf8_rows);
+    if not_utf8_rows > 0 {
+        let rejected = count(not_utf8_rows);
         console.warn(format_args!("{rejected} rows are not UTF-8 and were rejected\nTry: --encoding latin1"));
     }
-    for (kind, found) in &protected.summary.kinds {
+    for (kind, found) in &summary.kinds {
         if found.valid == 0 {
             console.warn(format_args!(
                 "no row has a valid {kind}, so nothing can match\nTry: datafuse normalize on that column, or --identifier {kind}=COLUMN with another column"

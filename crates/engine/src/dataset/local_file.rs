@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bucket::{Bucket, BucketProblem};
+use super::bucket::{Bucket, BucketAddress, BucketProblem};
 use super::fetch::{self, FetchPolicy};
 use super::reader::matching_files;
 use super::source::{Format, Source};
@@ -30,7 +30,6 @@ impl LocalFile {
     pub fn of(source: &Source, policy: &FetchPolicy, folder: &Path) -> Result<Self> {
         match source {
             Source::Path(path) => Self::at(path),
-            Source::Glob(pattern) if Path::new(pattern).is_file() => Self::at(Path::new(pattern)),
             Source::Glob(pattern) => match &matching_files(pattern)?[..] {
                 [path] => Self::at(path),
                 files => Err(Error::NotOneFile { place: pattern.clone(), found: files.len() }),
@@ -41,19 +40,26 @@ impl LocalFile {
             }
             Source::Bucket(address) => {
                 let bucket = Bucket::open(address, policy)?;
-                let key = match address.is_pattern() {
-                    true => match &bucket.list()?[..] {
-                        [object] => object.key.clone(),
-                        [] => return Err(bucket.error_here("read", BucketProblem::NoMatch)),
-                        found => return Err(Error::NotOneFile { place: address.to_string(), found: found.len() }),
-                    },
-                    false => address.key().to_owned(),
-                };
-                let failed = |source| Error::io(folder, "write a temporary file in", source);
-                let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-                bucket.download(&key, file.as_file_mut())?;
-                Ok(Self::downloaded(file.into_temp_path(), Format::from_name(&key)))
+                match &keys(&bucket, address)?[..] {
+                    [key] => Self::object(&bucket, key, folder),
+                    found => Err(Error::NotOneFile { place: address.to_string(), found: found.len() }),
+                }
             }
+        }
+    }
+
+    /// Brings all files of a source to this machine, sorted by name, at least one; otherwise as [`of`](Self::of).
+    ///
+    /// # Errors
+    /// Those of [`of`](Self::of) but [`Error::NotOneFile`].
+    pub fn all(source: &Source, policy: &FetchPolicy, folder: &Path) -> Result<Vec<Self>> {
+        match source {
+            Source::Glob(pattern) => matching_files(pattern)?.iter().map(|path| Self::at(path)).collect(),
+            Source::Bucket(address) => {
+                let bucket = Bucket::open(address, policy)?;
+                keys(&bucket, address)?.iter().map(|key| Self::object(&bucket, key, folder)).collect()
+            }
+            Source::Path(_) | Source::Url(_) => Ok(vec![Self::of(source, policy, folder)?]),
         }
     }
 
@@ -78,7 +84,26 @@ impl LocalFile {
         Ok(Self { path: path.to_owned(), format, _downloaded: None })
     }
 
+    fn object(bucket: &Bucket, key: &str, folder: &Path) -> Result<Self> {
+        let failed = |source| Error::io(folder, "write a temporary file in", source);
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+        bucket.download(key, file.as_file_mut())?;
+        Ok(Self::downloaded(file.into_temp_path(), Format::from_name(key)))
+    }
+
     fn downloaded(file: tempfile::TempPath, format: Option<Format>) -> Self {
         Self { path: file.to_path_buf(), format, _downloaded: Some(file) }
+    }
+}
+
+/// The objects that an address names, sorted; at least one.
+fn keys(bucket: &Bucket, address: &BucketAddress) -> Result<Vec<String>> {
+    if !address.is_pattern() {
+        return Ok(vec![address.key().to_owned()]);
+    }
+    let keys: Vec<_> = bucket.list()?.into_iter().map(|object| object.key).collect();
+    match keys.is_empty() {
+        true => Err(bucket.error_here("read", BucketProblem::NoMatch)),
+        false => Ok(keys),
     }
 }

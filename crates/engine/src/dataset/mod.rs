@@ -5,6 +5,7 @@
 //! identifier means.
 
 pub mod protected;
+pub mod token_table;
 
 mod address;
 mod bucket;
@@ -21,6 +22,9 @@ mod parquet;
 mod quarantine;
 mod reader;
 mod source;
+mod table_writer;
+
+pub use arrow::datatypes::Schema;
 
 pub use self::bucket::{Bucket, BucketAddress, BucketObject, BucketProblem};
 pub use self::column::{ByteColumn, column_as_bytes};
@@ -29,6 +33,9 @@ pub use self::fetch::{FetchPolicy, FetchProgress, Lookup, Refusal, fetch_to_file
 pub use self::local_file::LocalFile;
 pub use self::guarded::GuardedClient;
 pub use self::opening::{BucketSettings, ParquetKey};
+pub use self::parquet::encryption::EncryptionProblem;
 pub use self::quarantine::Quarantine;
-pub use self::reader::SourceReader;
-pub use self::source::{Encoding, Format, Original, ReadOptions, RejectReason, Rejected, Source, SourceBatch};
+pub use self::reader::{SourceReader, matching_files};
+pub use self::table_writer::TableWriter;
+pub use self::token_table::TokenTableProblem;
+pub use self::source::{Encoding, Format, Original, ReadOptions, RejectReason, Rejected, Source, SourceBatch, SourceWarning};

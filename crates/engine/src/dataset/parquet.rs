@@ -1,17 +1,22 @@
 //! Parquet in: the wanted columns of a file, in their own types.
 //!
-//! In: a local, unencrypted Parquet file. Out: [`SourceBatch`]es; only the projected columns are read and decoded.
+//! In: a local Parquet file, plain or encrypted under one key ([`encryption`] tells which, [`modules`] decrypts pages as they
+//! are read). Out: [`SourceBatch`]es; only the projected columns are read and decoded.
 //!
 //! The file may come from a stranger, so what it claims is held against limits before memory is spent on it: the size
 //! of the footer, the number of columns and row groups, and how far its chunks and its values expand. A text column is
 //! decoded to views first, in which a large repeated value takes its space once, and only then copied to its own type.
-//! Should the decoder panic, it ends as [`Error::MalformedSource`]. One page may still claim up to 2 GiB.
+//! Should the decoder panic, it ends as [`Error::MalformedSource`]. One page of a plain file may still claim up to 2 GiB.
 //!
-//! It does not decrypt; protected datasets are read elsewhere.
+//! Protected datasets, whose key is sealed in the file, are read elsewhere.
+
+pub(super) mod encryption;
+mod modules;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -20,7 +25,10 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::ChunkReader;
 
+use self::encryption::OpenedFooter;
+use self::modules::SealedPages;
 use super::header::project;
 use super::reader::{MAX_COLUMNS, RowReader};
 use super::source::{Format, ReadOptions, SourceBatch};
@@ -38,6 +46,8 @@ const MAX_VALUES_BYTES: u64 = 512 << 20;
 pub(super) struct ParquetReader {
     place: String,
     batches: ParquetRecordBatchReader,
+    /// The file's pages, where they are encrypted.
+    pages: Option<SealedPages>,
     available: Vec<String>,
     schema: SchemaRef,
     /// Where each column of `schema` is in the decoded batches, which keep the file's order.
@@ -52,12 +62,22 @@ impl ParquetReader {
     ///
     /// # Errors
     ///
-    /// [`Error::EmptySource`], [`Error::WrongFormat`], [`Error::MalformedSource`], [`Error::DecodeParquet`],
-    /// [`Error::Io`], and those of `project`.
+    /// [`Error::EmptySource`], [`Error::WrongFormat`], [`Error::EncryptedParquet`], [`Error::MalformedSource`],
+    /// [`Error::DecodeParquet`], [`Error::Io`], and those of `project`.
     pub(super) fn open(mut file: File, place: &str, options: &ReadOptions, wanted: Option<&[String]>) -> Result<Self> {
-        let file_bytes = check_file(&mut file, place)?;
-        let metadata = guarded(place, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))?
-            .map_err(|source| Error::DecodeParquet { place: place.to_owned(), source })?;
+        let decode_error = |source| Error::DecodeParquet { place: place.to_owned(), source };
+        let footer = check_file(&mut file, place)?;
+        let file_bytes = footer.file_bytes;
+        let own = file.try_clone().map_err(|source| Error::io(place, "read", source))?;
+        let opened = encryption::open(own, &footer, options.parquet_key.as_ref(), place)?;
+        let (metadata, pages) = match opened {
+            Some(OpenedFooter { metadata, pages }) => {
+                let metadata = Arc::new(metadata);
+                (guarded(place, || ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()))?, pages)
+            }
+            None => (guarded(place, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))?, None),
+        };
+        let metadata = metadata.map_err(decode_error)?;
         check_metadata(metadata.metadata(), place)?;
 
         let total_rows = metadata.metadata().row_groups().iter();
@@ -71,14 +91,13 @@ impl ParquetReader {
 
         let views = ArrowReaderOptions::new().with_schema(with_views(&own_schema));
         let plain = metadata.metadata().clone();
-        let metadata = guarded(place, || ArrowReaderMetadata::try_new(plain, views))?
-            .map_err(|source| Error::DecodeParquet { place: place.to_owned(), source })?;
-        let batches = guarded(place, || {
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
-            let mask = ProjectionMask::roots(builder.parquet_schema(), in_file_order);
-            builder.with_projection(mask).with_batch_size(options.batch_rows).build()
+        let metadata = guarded(place, || ArrowReaderMetadata::try_new(plain, views))?.map_err(decode_error)?;
+        let rows = options.batch_rows;
+        let batches = guarded(place, || match pages.clone() {
+            Some(pages) => batches(pages, metadata, in_file_order, rows),
+            None => batches(file, metadata, in_file_order, rows),
         })?
-        .map_err(|source| Error::DecodeParquet { place: place.to_owned(), source })?;
+        .map_err(decode_error)?;
 
         // Another file of the same pattern may have nulls where this one has none.
         let field = |&index: &usize| own_schema.field(index).clone().with_nullable(true);
@@ -87,6 +106,7 @@ impl ParquetReader {
             place: place.to_owned(),
             total_rows,
             batches,
+            pages,
             available,
             schema: SchemaRef::new(Schema::new(fields)),
             order,
@@ -129,7 +149,12 @@ impl RowReader for ParquetReader {
 
     fn next_batch(&mut self, rows_before: u64) -> Result<Option<SourceBatch>> {
         let batches = &mut self.batches;
-        let Some(decoded) = guarded(&self.place, || batches.next())? else {
+        let decoded = guarded(&self.place, || batches.next());
+        // What was wrong with an encrypted page says more than what the decoder made of it.
+        if let Some(failure) = self.pages.as_ref().and_then(SealedPages::take_failure) {
+            return Err(failure);
+        }
+        let Some(decoded) = decoded? else {
             return Ok(None);
         };
         let decoded = decoded.map_err(|source| Error::DecodeColumns { place: self.place.clone(), source })?;
@@ -139,11 +164,27 @@ impl RowReader for ParquetReader {
         Ok(Some(SourceBatch { rows: (rows_before + 1..=rows_before + rows).collect(), batch, rejected: Vec::new() }))
     }
 
+    fn pages_are_bound(&self) -> bool {
+        self.pages.as_ref().is_none_or(SealedPages::are_bound)
+    }
+
     fn bytes_read(&self) -> u64 {
         // The decoder reads columns here and there; rows are the measure of its progress.
         let share = u128::from(self.rows_read.min(self.total_rows)) * u128::from(self.file_bytes);
         share.checked_div(u128::from(self.total_rows)).and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
     }
+}
+
+/// Prepares to read some columns, given in the file's order.
+fn batches(
+    input: impl ChunkReader + 'static,
+    metadata: ArrowReaderMetadata,
+    columns: Vec<usize>,
+    batch_rows: usize,
+) -> parquet::errors::Result<ParquetRecordBatchReader> {
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, metadata);
+    let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
+    builder.with_projection(mask).with_batch_size(batch_rows).build()
 }
 
 /// Runs the decoder; a panic of its becomes an error.
@@ -153,8 +194,17 @@ fn guarded<T>(place: &str, decode: impl FnOnce() -> T) -> Result<T> {
         .map_err(|_| Error::MalformedSource { place: place.to_owned(), reason: "the decoder gave up on it" })
 }
 
-/// Checks the first and last bytes and the footer's size; gives the file's size.
-fn check_file(file: &mut File, place: &str) -> Result<u64> {
+/// What the end of a file tells of its footer.
+struct Footer {
+    file_bytes: u64,
+    /// The length of the footer, and of what stands before it where it is encrypted.
+    bytes: u64,
+    /// Whether it is encrypted.
+    sealed: bool,
+}
+
+/// Checks the first and last bytes and the footer's size.
+fn check_file(file: &mut File, place: &str) -> Result<Footer> {
     let failed = |source| Error::io(place, "read", source);
     let not_parquet = |found, remedy| {
         Err(Error::WrongFormat { place: place.to_owned(), expected: Format::Parquet.as_str(), found, remedy })
@@ -172,14 +222,12 @@ fn check_file(file: &mut File, place: &str) -> Result<u64> {
     file.seek(SeekFrom::End(-8)).map_err(failed)?;
     file.read_exact(&mut tail).map_err(failed)?;
     let [l0, l1, l2, l3, end_magic @ ..] = tail;
-    match (&head, &end_magic) {
-        (b"PAR1", b"PAR1") => {}
-        (b"PAR1" | b"PARE", b"PARE") => {
-            return not_parquet("encrypted Parquet", "give the plain dataset; a protected one is not protected again");
-        }
-        (b"PAR1", _) => return not_parquet("cut off at its end", "copy or download the file again"),
+    let sealed = match (&head, &end_magic) {
+        (b"PAR1", b"PAR1") => false,
+        (b"PAR1" | b"PARE", b"PARE") => true,
+        (b"PAR1" | b"PARE", _) => return not_parquet("cut off at its end", "copy or download the file again"),
         _ => return not_parquet("something else", "--format csv or --format json"),
-    }
+    };
     let footer_bytes = u64::from(u32::from_le_bytes([l0, l1, l2, l3]));
     if footer_bytes > file_bytes - 8 {
         return Err(Error::MalformedSource { place: place.to_owned(), reason: "the footer is longer than the file" });
@@ -187,7 +235,7 @@ fn check_file(file: &mut File, place: &str) -> Result<u64> {
     if footer_bytes > MAX_FOOTER_BYTES {
         return Err(Error::MalformedSource { place: place.to_owned(), reason: "the footer is longer than 64 MiB" });
     }
-    Ok(file_bytes)
+    Ok(Footer { file_bytes, bytes: footer_bytes, sealed })
 }
 
 fn check_metadata(metadata: &ParquetMetaData, place: &str) -> Result<()> {

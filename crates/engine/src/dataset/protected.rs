@@ -41,6 +41,7 @@ use crate::{
     error::{Error, Result},
     fused_file::KEY_COLUMN,
     sealed::{self, Batches, Caps, SealedFile, Tail, corrupted},
+    tokenise::TokenSink,
 };
 
 /// The column of row numbers.
@@ -197,6 +198,20 @@ impl ProtectedWriter {
     }
 }
 
+impl TokenSink for ProtectedWriter {
+    fn schema(&self) -> &SchemaRef {
+        self.schema()
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.write(batch)
+    }
+
+    fn finish(self, counts: &DatasetCounts) -> Result<Delivered> {
+        self.finish(counts)
+    }
+}
+
 /// Writes what is left of a file, and makes it appear.
 pub(crate) fn finish(writer: &mut ArrowWriter<AtomicFile>) -> Result<Written> {
     let finished = writer.finish().map(drop).and_then(|()| Ok(writer.sync()?));
@@ -210,13 +225,20 @@ pub(crate) fn write_error(writer: &mut ArrowWriter<AtomicFile>, error: parquet::
     failure.unwrap_or_else(|| Error::Internal { work: "writing Parquet", source: error.into() })
 }
 
-fn schema(kept: &Schema, kinds: &[KindName]) -> Result<SchemaRef> {
+pub(super) fn schema(kept: &Schema, kinds: &[KindName]) -> Result<SchemaRef> {
     let mut kinds: Vec<_> = kinds.iter().collect();
     kinds.sort();
     let mut fields = vec![Field::new(ROW_COLUMN, DataType::UInt64, false)];
     fields.extend(
         kinds.into_iter().map(|kind| Field::new(token_column(kind), DataType::FixedSizeBinary(TOKEN_BYTES), true)),
     );
+    check_kept(kept)?;
+    fields.extend(kept.fields().iter().map(|field| Field::new(field.name(), field.data_type().clone(), true)));
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Refuses kept columns of a name that is used otherwise, or of a type that does not come back as it was.
+pub(crate) fn check_kept(kept: &Schema) -> Result<()> {
     for field in kept.fields() {
         let column = field.name();
         if column == ROW_COLUMN || column.starts_with(TOKEN_PREFIX) || column == KEY_COLUMN {
@@ -225,9 +247,8 @@ fn schema(kept: &Schema, kinds: &[KindName]) -> Result<SchemaRef> {
         if !can_be_kept(field.data_type()) {
             return Err(Error::KeptColumnType { column: column.clone(), data_type: field.data_type().to_string() });
         }
-        fields.push(Field::new(column, field.data_type().clone(), true));
     }
-    Ok(Arc::new(Schema::new(fields)))
+    Ok(())
 }
 
 /// Types that Parquet holds without help: a kept column comes back with its values, though `LargeUtf8` as `Utf8` and the like.

@@ -18,7 +18,8 @@ use super::fetch::{self, FetchPolicy};
 use super::header::{shown_column, shown_columns};
 use super::json::JsonReader;
 use super::parquet::ParquetReader;
-use super::source::{Format, ReadOptions, RejectReason, Source, SourceBatch};
+use super::parquet::encryption::EncryptionProblem;
+use super::source::{Format, ReadOptions, RejectReason, Source, SourceBatch, SourceWarning};
 use crate::error::{Error, Result};
 
 /// The largest record (a CSV record, a JSON object) that is read; a longer one is rejected.
@@ -47,6 +48,7 @@ pub struct SourceReader {
     not_utf8: u64,
     total_bytes: Option<u64>,
     finished_bytes: u64,
+    warnings: Vec<SourceWarning>,
 }
 
 impl SourceReader {
@@ -90,15 +92,21 @@ impl SourceReader {
                 Self::open_files(held.collect(), options, wanted)
             }
             Source::Path(path) => Self::open_files(vec![OneFile::Path(path.clone())], options, wanted),
-            // A file may really be named `data[1].csv`.
-            Source::Glob(pattern) if Path::new(pattern).is_file() => {
-                Self::open_files(vec![OneFile::Path(pattern.into())], options, wanted)
-            }
             Source::Glob(pattern) => {
                 let files = matching_files(pattern)?;
                 Self::open_files(files.into_iter().map(OneFile::Path).collect(), options, wanted)
             }
         }
+    }
+
+    /// Opens local files of the same columns, whatever their names, as one source in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]; [`Error::NoMatchingFile`] where there is none.
+    pub fn open_all(files: &[PathBuf], options: &ReadOptions, columns: Option<&[String]>) -> Result<Self> {
+        let options = ReadOptions { batch_rows: options.batch_rows.max(1), ..options.clone() };
+        Self::open_files(files.iter().cloned().map(OneFile::Path).collect(), options, columns.map(without_repeats))
     }
 
     /// The columns of the batches, in their order.
@@ -131,6 +139,11 @@ impl SourceReader {
         self.not_utf8
     }
 
+    /// What whoever uses the rows should know about the files they come from.
+    pub fn warnings(&self) -> &[SourceWarning] {
+        &self.warnings
+    }
+
     /// The size of the source in bytes, for progress; `None` for a pipe.
     pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
@@ -148,9 +161,13 @@ impl SourceReader {
         let (first, first_bytes) = first_input.open(&options, wanted.as_deref())?;
         let mut total_bytes = first_bytes;
         let mut reader = Self::over(Vec::new(), options, wanted, first, None);
+        reader.name_unbound(&first_input.place());
         for input in others {
             let (other, bytes) = input.open(&reader.options, reader.wanted.as_deref())?;
             reader.check_same(input, first_input, other.as_ref())?;
+            if !other.pages_are_bound() {
+                reader.warnings.push(SourceWarning::PagesNotBound { place: input.place() });
+            }
             total_bytes = total_bytes.zip(bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
         }
         reader.total_bytes = total_bytes;
@@ -180,6 +197,14 @@ impl SourceReader {
             not_utf8: 0,
             total_bytes,
             finished_bytes: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Notes where the file that is open came from, if its pages can be swapped unnoticed.
+    fn name_unbound(&mut self, place: &str) {
+        if self.current.as_ref().is_some_and(|reader| !reader.pages_are_bound()) {
+            self.warnings.push(SourceWarning::PagesNotBound { place: place.to_owned() });
         }
     }
 
@@ -299,6 +324,10 @@ pub(super) trait RowReader: Send {
     fn schema(&self) -> SchemaRef;
     /// The next rows, numbered from `rows_before + 1`; `None` at the end. A batch may hold only rejected rows.
     fn next_batch(&mut self, rows_before: u64) -> Result<Option<SourceBatch>>;
+    /// Whether encrypted pages are bound to their file and place; what is not encrypted has nothing to bind.
+    fn pages_are_bound(&self) -> bool {
+        true
+    }
     /// How many bytes of the file were read, for progress.
     fn bytes_read(&self) -> u64;
 }
@@ -355,6 +384,10 @@ fn open_rows(
     options: &ReadOptions,
     wanted: Option<&[String]>,
 ) -> Result<Box<dyn RowReader>> {
+    if options.parquet_key.is_some() && format != Format::Parquet {
+        let problem = EncryptionProblem::KeyUnneeded;
+        return Err(Error::EncryptedParquet { place: place.to_owned(), problem });
+    }
     Ok(match format {
         Format::Csv => Box::new(CsvReader::open(Box::new(file), place, options, wanted)?),
         Format::Json => Box::new(JsonReader::open(Box::new(file), place, options, wanted)?),
@@ -362,8 +395,16 @@ fn open_rows(
     })
 }
 
-/// The files that a pattern matches, sorted; at least one.
-pub(super) fn matching_files(pattern: &str) -> Result<Vec<PathBuf>> {
+/// Gives the files that match a pattern, sorted by name; of a file that is named like a pattern, itself.
+///
+/// # Errors
+///
+/// [`Error::InvalidPattern`], [`Error::NoMatchingFile`], [`Error::Io`].
+pub fn matching_files(pattern: &str) -> Result<Vec<PathBuf>> {
+    // A file may really be named `data[1].csv`.
+    if Path::new(pattern).is_file() {
+        return Ok(vec![PathBuf::from(pattern)]);
+    }
     let invalid = |source| Error::InvalidPattern { pattern: pattern.to_owned(), source };
     let mut files = Vec::new();
     for entry in glob::glob(pattern).map_err(invalid)? {

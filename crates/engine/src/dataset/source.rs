@@ -134,7 +134,7 @@ pub enum Format {
     Csv,
     /// One JSON object per line, or one array of objects.
     Json,
-    /// Apache Parquet, not encrypted.
+    /// Apache Parquet, plain or encrypted under one key.
     Parquet,
 }
 
@@ -268,6 +268,41 @@ impl fmt::Debug for SourceBatch {
             .field("columns", &self.batch.num_columns())
             .field("rejected", &self.rejected.len())
             .finish()
+    }
+}
+
+/// What whoever uses a source's rows should know about a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceWarning {
+    /// The file is encrypted as DuckDB does it: its pages are not bound to their places.
+    PagesNotBound {
+        /// The file.
+        place: String,
+    },
+}
+
+impl SourceWarning {
+    /// Says what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::PagesNotBound { .. } => {
+                "keep the place where it lies writable to its owner alone, or write it with pyarrow (AES_GCM_V1)"
+            }
+        }
+    }
+}
+
+impl fmt::Display for SourceWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PagesNotBound { place } => write!(
+                f,
+                "the pages of {place} are not bound to their place (DuckDB's encryption): parts of it can be swapped, left out or \
+                 taken from another file under the same key, unnoticed"
+            ),
+        }
     }
 }
 

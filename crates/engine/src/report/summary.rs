@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use datafuse_core::id::ParticipantId;
 
-use super::{Count, Funnel, KindInfo, Overlap, Report};
+use super::{Count, Funnel, KindInfo, Overlap, Report, ReportWarning};
 
 /// How many lines a table has at most; the rest is said as a number.
 const LINES: usize = 20;
@@ -35,6 +35,9 @@ pub(super) fn text(report: &Report) -> String {
         "\nSpace {}, epoch {}, event {} ({}), {}",
         from.space, from.epoch, from.event, from.event_type, from.at
     );
+    for text in report.unauthenticated_text().into_iter().chain(report.warnings.iter().map(ReportWarning::text)) {
+        let _ = writeln!(out, "{text}");
+    }
     if !report.suppressed.is_empty() {
         let (first, count) = (&report.suppressed[0], report.suppressed.len());
         let _ = writeln!(

@@ -14,7 +14,7 @@
 mod content;
 mod pages;
 mod tail;
-mod thrift;
+pub(crate) mod thrift;
 
 use std::{
     fs::File,

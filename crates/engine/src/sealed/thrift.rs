@@ -9,13 +9,13 @@ const MAX_DEPTH: u8 = 16;
 
 /// The bytes do not follow the protocol, or declare more than is there.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 type Result<T> = std::result::Result<T, Malformed>;
 
 /// Wire types of the compact protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(crate) enum Wire {
     True,
     False,
     Byte,
@@ -45,25 +45,25 @@ impl Wire {
 }
 
 /// A position in bytes that somebody else wrote.
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// How many bytes have been read.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
     /// Reads the head of the next field of a struct; `None` at its end. `last` is the id of the field before.
     ///
     /// Ids are accepted in ascending order only, as every Parquet writer has them.
-    pub(super) fn field(&mut self, last: &mut u8) -> Result<Option<(u8, Wire)>> {
+    pub(crate) fn field(&mut self, last: &mut u8) -> Result<Option<(u8, Wire)>> {
         let head = self.byte()?;
         if head == 0 {
             return Ok(None);
@@ -77,19 +77,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a zigzag integer of at most 64 bits.
-    pub(super) fn integer(&mut self) -> Result<i64> {
+    pub(crate) fn integer(&mut self) -> Result<i64> {
         let zigzag = self.varint()?;
         Ok((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
     }
 
     /// Reads a byte string.
-    pub(super) fn binary(&mut self) -> Result<&'a [u8]> {
+    pub(crate) fn binary(&mut self) -> Result<&'a [u8]> {
         let length = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
         self.take(length)
     }
 
     /// Reads the head of a list: how many elements, and of which type. The count is at most the number of bytes left.
-    pub(super) fn list(&mut self) -> Result<(usize, Wire)> {
+    pub(crate) fn list(&mut self) -> Result<(usize, Wire)> {
         let head = self.byte()?;
         let count = match head >> 4 {
             15 => usize::try_from(self.varint()?).map_err(|_| Malformed)?,
@@ -103,7 +103,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over a value that is a field of a struct.
-    pub(super) fn skip(&mut self, wire: Wire) -> Result<()> {
+    pub(crate) fn skip(&mut self, wire: Wire) -> Result<()> {
         match wire {
             Wire::True | Wire::False => Ok(()), // the field's head is its value
             other => self.skip_element(other, MAX_DEPTH),
@@ -179,13 +179,13 @@ impl<'a> Cursor<'a> {
 
 /// What a decrypted footer (`FileMetaData`) declares.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct FooterCounts {
-    pub(super) schema_elements: usize,
-    pub(super) row_groups: usize,
+pub(crate) struct FooterCounts {
+    pub(crate) schema_elements: usize,
+    pub(crate) row_groups: usize,
 }
 
 /// Walks a whole footer: every count and length in it fits, and its two large lists are lists of structs.
-pub(super) fn check_footer(bytes: &[u8]) -> Result<FooterCounts> {
+pub(crate) fn check_footer(bytes: &[u8]) -> Result<FooterCounts> {
     let mut counts = FooterCounts { schema_elements: 0, row_groups: 0 };
     let mut cursor = Cursor::new(bytes);
     let mut last = 0;

@@ -15,7 +15,7 @@ use datafuse_core::{
     name::PublicName,
 };
 
-use super::{Dataset, Draft, Participant, Parts, Party, Role, Space, document};
+use super::{Dataset, Draft, Participant, Parts, Party, Role, Space, Table, document};
 use crate::{
     check::Finding,
     layout::Layout,
@@ -294,7 +294,10 @@ fn names(parts: &Parts, findings: &mut Vec<Finding>) -> BTreeMap<PublicName, Par
 fn datasets(parts: &Parts, findings: &mut Vec<Finding>) {
     let mut owners = BTreeMap::<String, String>::new();
     for (id, participant) in &parts.participants {
-        for (dataset, Dataset { location, .. }) in &participant.datasets {
+        for (dataset, Dataset { location, table, .. }) in &participant.datasets {
+            if let Some(table) = table {
+                token_table(table, parts, &format!("participants.{id}.datasets.{dataset}.table"), findings);
+            }
             let place = format!("participants.{id}.datasets.{dataset}.location");
             let key = match location {
                 Location::Path(path) => tidy(path).to_string_lossy().into_owned(),
@@ -320,6 +323,40 @@ fn datasets(parts: &Parts, findings: &mut Vec<Finding>) {
                 owners.insert(key, dataset);
             }
         }
+    }
+}
+
+/// Checks how a table of tokens is to be read.
+fn token_table(table: &Table, parts: &Parts, place: &str, findings: &mut Vec<Finding>) {
+    let known: Vec<_> = parts.kinds.iter().map(|kind| kind.name().as_str()).collect();
+    let mut taken = BTreeSet::new();
+    for (kind, column) in &table.columns {
+        if !known.contains(&kind.as_str()) {
+            findings.push(Finding::error(
+                format!("{place}.columns.{kind}"),
+                format!("'{kind}' is no identifier kind of this space"),
+                format!("name one of: {}", known.join(", ")),
+            ));
+        }
+        if column.is_empty() || !taken.insert(column) {
+            findings.push(Finding::error(
+                format!("{place}.columns.{kind}"),
+                "the column is empty, or another kind's too",
+                "name the column that holds this kind's tokens",
+            ));
+        }
+    }
+    let is_name = |text: &str| {
+        text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !text.starts_with(|c: char| c.is_ascii_digit())
+    };
+    // What stands here may be the key itself: it is not repeated.
+    if table.encryption_key_from.as_ref().is_some_and(|name| name.is_empty() || !is_name(name)) {
+        findings.push(Finding::error(
+            format!("{place}.encryption_key_from"),
+            "it is not the name of an environment variable",
+            "write the variable's name, such as GLOBEX_PARQUET_KEY, and the key into the workload's environment; a key that stood \
+             here is known to all who have read this file",
+        ));
     }
 }
 

@@ -76,6 +76,9 @@ fn make(
     let inputs = gather(workload, event, holders, progress)?;
     progress(Stage::Reporting);
     let report = Report::build(inputs)?;
+    for warning in &report.warnings {
+        tracing::warn!(holder = %warning.holder, dataset = %warning.dataset, "{}", warning.text());
+    }
     let (json, html) = (report.to_json_pretty(), report_html::render(&report));
     let recipients = workload.space().users().map(|(user, _)| user.clone()).collect();
     let signed = SignedReport::sign(&report, json.as_bytes(), html.as_bytes(), recipients, workload.identity())?;
@@ -141,6 +144,7 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
             dataset: dataset.dataset.clone(),
             version: dataset.version,
             sha256: dataset.sha256.clone(),
+            unauthenticated: dataset.unauthenticated,
         })
     });
     Ok(ReportInputs {

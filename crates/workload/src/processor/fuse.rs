@@ -26,6 +26,7 @@ use datafuse_engine::{
     fuse::{FuseKeys, FusedOutput, fuse as fuse_file},
 };
 
+use super::token_table;
 use crate::{
     directory::{DatasetPlace, Holder},
     error::{Error, Result},
@@ -89,8 +90,8 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progre
         };
         for place in &holder.datasets {
             let delivered = Delivered { holder, dataset: &place.dataset, key_id, rekey: &rekey };
-            let file = obtain(workload, holder, place)?;
-            match delivered.fuse(workload, &open, &secrets, file.path(), progress)? {
+            let files = obtain(workload, holder, place)?;
+            match delivered.fuse_either(workload, &open, &secrets, place, &files, progress)? {
                 Some(done) => fused.datasets.push(done),
                 None => fused.unchanged += 1,
             }
@@ -99,14 +100,19 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progre
     Ok(fused)
 }
 
-/// Brings a dataset to this machine; what was fetched goes when it is dropped.
-fn obtain(workload: &Workload, holder: &Holder, place: &DatasetPlace) -> Result<LocalFile> {
+/// Brings a dataset to this machine, in several files only where it is a table; what was fetched goes when it is dropped.
+fn obtain(workload: &Workload, holder: &Holder, place: &DatasetPlace) -> Result<Vec<LocalFile>> {
     let policy = FetchPolicy {
         allow_hosts: workload.allow_hosts().to_vec(),
         bucket: place.bucket.clone(),
         ..FetchPolicy::strict()
     };
-    LocalFile::of(&place.source, &policy, &workload.limits().temp_dir).map_err(|error| match error.is_missing() {
+    let folder = &workload.limits().temp_dir;
+    let files = match place.table {
+        Some(_) => LocalFile::all(&place.source, &policy, folder),
+        None => LocalFile::of(&place.source, &policy, folder).map(|file| vec![file]),
+    };
+    files.map_err(|error| match error.is_missing() {
         true => Error::DatasetMissing {
             holder: holder.id.clone(),
             dataset: place.dataset.clone(),
@@ -116,14 +122,40 @@ fn obtain(workload: &Workload, holder: &Holder, place: &DatasetPlace) -> Result<
     })
 }
 
-struct Delivered<'a> {
-    holder: &'a Holder,
-    dataset: &'a DatasetId,
-    key_id: KeyId,
-    rekey: &'a ReKey,
+/// A dataset as its holder delivered it, with what the holder's enrolment brought.
+pub(super) struct Delivered<'a> {
+    pub(super) holder: &'a Holder,
+    pub(super) dataset: &'a DatasetId,
+    pub(super) key_id: KeyId,
+    pub(super) rekey: &'a ReKey,
 }
 
 impl Delivered<'_> {
+    /// Fuses the files as a protected dataset where they are one, else as a table of tokens where the space allows it.
+    fn fuse_either(
+        &self,
+        workload: &mut Workload,
+        open: &OpenEpoch,
+        secrets: &EpochSecrets,
+        place: &DatasetPlace,
+        files: &[LocalFile],
+        progress: Progress<'_>,
+    ) -> Result<Option<FusedDataset>> {
+        let looked = match files {
+            [file] => Some((file.path(), ProtectedFile::inspect(file.path(), &Caps::default()))),
+            _ => None,
+        };
+        match (looked, &place.table) {
+            (Some((path, Ok(_))), _) => self.fuse(workload, open, secrets, path, progress),
+            (Some((_, Err(error @ datafuse_engine::Error::Io { .. }))), _) => Err(error.into()),
+            (_, Some(table)) => {
+                token_table::fuse(self, workload, (open, secrets), (place, table), files, progress)
+            }
+            (Some((_, Err(error))), None) => Err(token_table::not_allowed(self, error)),
+            (None, None) => Err(Error::NoDataset { holder: self.holder.id.clone() }),
+        }
+    }
+
     /// Fuses the file where it is new; `None` where it is fused already.
     fn fuse(
         &self,
@@ -185,13 +217,15 @@ impl Delivered<'_> {
                 key_id: self.key_id,
                 rows: file.counts().rows,
                 kinds,
+                unauthenticated: false,
             },
         )?;
         if let Some(former) = accepted {
             self.discard(workload, &former.kinds);
         }
         let name = format!("{} v{}", self.dataset, header.version);
-        Ok(Some(FusedDataset { holder: self.holder.id.clone(), name, rows }))
+        let holder = self.holder.id.clone();
+        Ok(Some(FusedDataset { holder, name, rows, unauthenticated: false, warnings: Vec::new() }))
     }
 
     fn fuse_kinds(
@@ -257,7 +291,7 @@ impl Delivered<'_> {
     }
 
     /// Removes fused files that nothing refers to any more; what cannot be removed now is swept later.
-    fn discard(&self, workload: &Workload, kinds: &BTreeMap<KindName, FusedKind>) {
+    pub(super) fn discard(&self, workload: &Workload, kinds: &BTreeMap<KindName, FusedKind>) {
         for kind in kinds.values() {
             let _ = fs::remove_file(workload.layout().fused().join(&kind.file));
         }
@@ -284,7 +318,7 @@ pub(super) fn sweep(workload: &Workload) -> Result<()> {
 }
 
 /// A name that says nothing about whose file it is.
-fn fused_file_name() -> Result<String> {
+pub(super) fn fused_file_name() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| Error::NoRandomness)?;
     Ok(format!("{}.parquet", hex::encode(bytes)))

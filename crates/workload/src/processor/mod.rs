@@ -12,6 +12,9 @@ mod enrol;
 mod fuse;
 mod initialize;
 mod roster;
+mod token_table;
+
+pub use token_table::TokenTableError;
 
 use crate::{
     error::{Error, Result},

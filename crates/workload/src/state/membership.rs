@@ -125,8 +125,9 @@ impl State {
         let name = name.to_bytes();
         let transaction = self.immediate()?;
         transaction.execute(
-            "UPDATE canary SET holder = (SELECT holder FROM dataset WHERE epoch = ?1 AND holder <> ?2 LIMIT 1)
-             WHERE epoch = ?1 AND holder = ?2 AND EXISTS (SELECT 1 FROM dataset WHERE epoch = ?1 AND holder <> ?2)",
+            "UPDATE canary SET holder = (SELECT holder FROM dataset WHERE epoch = ?1 AND holder <> ?2 AND NOT unauthenticated LIMIT 1)
+             WHERE epoch = ?1 AND holder = ?2
+             AND EXISTS (SELECT 1 FROM dataset WHERE epoch = ?1 AND holder <> ?2 AND NOT unauthenticated)",
             params![epoch.0, name],
         )?;
         transaction.execute("DELETE FROM canary WHERE epoch = ?1 AND holder = ?2", params![epoch.0, name])?;

@@ -179,6 +179,7 @@ fn a_canary_stands_as_soon_as_somebody_else_vouches_for_it() {
         key_id: keys().token().key_id(),
         rows: 1,
         kinds: BTreeMap::new(),
+        unauthenticated: false,
     };
     state.accept_dataset(EPOCH, &accepted).unwrap();
     assert!(state.others_accepted(EPOCH, &a).unwrap() && !state.others_accepted(EPOCH, &b).unwrap());
@@ -201,6 +202,7 @@ fn datasets_events_and_refusals_are_remembered() {
         key_id: keys().token().key_id(),
         rows: 10,
         kinds: [("email".parse().unwrap(), kind)].into(),
+        unauthenticated: false,
     };
     state.accept_dataset(EPOCH, &accepted).unwrap();
     accepted.version = 2;
