@@ -178,7 +178,8 @@ pub(crate) struct SpaceInitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// A CSV, JSON-lines or Parquet file, a pattern ('exports/*.csv'), or an http(s) address
+    /// A CSV, JSON-lines or Parquet file, a pattern ('exports/*.csv'), an http(s) address, or an object or a pattern in a
+    /// bucket (s3://, gs:// or az://)
     pub(crate) source: String,
     /// The format, where the name does not tell
     #[arg(long, value_enum)]
