@@ -61,7 +61,7 @@ if [[ $(cat "$tools/installed" 2>/dev/null) != "$moto $azurite" ]]; then
   fi
   echo "$moto $azurite" >"$tools/installed"
 fi
-with_emulators=("$tools/python/bin/python" crates/space/tests/emulators.py env DATAFUSE_TEST_EMULATORS=required)
+with_emulators=("$tools/python/bin/python" tests/emulators.py env DATAFUSE_TEST_EMULATORS=required)
 
 if cargo nextest --version >/dev/null 2>&1; then
   say "tests (cargo nextest)"

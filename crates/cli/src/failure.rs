@@ -96,11 +96,17 @@ impl From<datafuse_space::Error> for Failure {
 
 impl From<datafuse_engine::Error> for Failure {
     fn from(error: datafuse_engine::Error) -> Self {
-        use datafuse_engine::Error as E;
+        use datafuse_engine::{Error as E, dataset::BucketProblem as P};
         let code = match &error {
             E::NoSpace { .. } | E::OutOfTempSpace { .. } | E::OutOfMemory { .. } => Code::Interrupted,
             E::FetchRefused { .. } => Code::Refused,
             E::Download { .. } | E::HttpStatus { .. } | E::DownloadTimeout { .. } => Code::Peer,
+            E::Bucket { problem, .. } => match **problem {
+                P::NotAsked { .. } | P::OperatorsAlone { .. } => Code::Refused,
+                P::Setting { .. } | P::Credentials { .. } | P::NoThreads => Code::Configuration,
+                P::NoObject | P::NoMatch | P::NotOneObject { .. } | P::TooMany { .. } => Code::Data,
+                _ => Code::Peer,
+            },
             E::Internal { .. } => Code::Internal,
             _ => Code::Data,
         };

@@ -102,7 +102,11 @@ fn the_snippet_of_the_guide_verifies(world: &World) {
         Said::from(command.output().unwrap())
     };
     assert!(run("received.json").done().out.contains("\"common_customers\""));
-    let altered = fs::read_to_string(world.path("insights/received.json")).unwrap().replacen("\"payload\":\"e", "\"payload\":\"f", 1);
+    let altered = fs::read_to_string(world.path("insights/received.json")).unwrap().replacen(
+        "\"payload\":\"e",
+        "\"payload\":\"f",
+        1,
+    );
     fs::write(world.path("insights/altered.json"), altered).unwrap();
     let said = run("altered.json");
     assert!(said.code != 0 && said.err.contains("InvalidSignature"), "{}", said.err);
@@ -116,7 +120,8 @@ fn each_way_in_which_a_report_is_not_the_workloads_has_a_fact_a_remedy_and_a_cod
     assert!(said.out.contains("Delivered:  to insights at"), "{}", said.out);
     let folder = event_in(&world.path("insights"));
     let envelope = folder.join("report.dsse.json");
-    let verify = |space: &str| world.run("workload", &["report", "verify", envelope.to_str().unwrap(), "--space", space]);
+    let verify =
+        |space: &str| world.run("workload", &["report", "verify", envelope.to_str().unwrap(), "--space", space]);
     verify("space.yaml").done();
 
     let (report, good) = (folder.join("report.json"), fs::read_to_string(folder.join("report.json")).unwrap());

@@ -174,6 +174,12 @@ pub enum Error {
         /// Why, in fixed words.
         reason: &'static str,
     },
+    /// The name of a model that cannot stand in an address.
+    #[error("the name of a model cannot stand in {place}: it has characters that could lead elsewhere")]
+    ModelName {
+        /// The source, with the place of the model.
+        place: String,
+    },
     /// A folder was given where a file is needed.
     #[error("{place} is a folder")]
     SourceIsFolder {
@@ -185,6 +191,14 @@ pub enum Error {
     NoMatchingFile {
         /// The pattern.
         pattern: String,
+    },
+    /// A pattern matched several files where one is needed.
+    #[error("'{place}' matches {found} files, where one is needed")]
+    NotOneFile {
+        /// The pattern.
+        place: String,
+        /// How many.
+        found: usize,
     },
     /// A pattern is malformed.
     #[error("'{pattern}' is not a valid file pattern")]
@@ -484,9 +498,13 @@ impl Error {
                 format!("--identifier {}=COLUMN with another column; datafuse normalize shows what is in one", kinds.join("/"))
             }
             Self::KeptValueTooLong { column, .. } => format!("leave '{column}' out of --keep"),
-            Self::UnsupportedSource { .. } => "a path, a pattern such as 'data/*.csv', or an http(s) address".into(),
+            Self::UnsupportedSource { .. } => {
+                "a path, a pattern such as 'data/*.csv', an http(s) address, or s3://, gs:// or az://BUCKET/KEY".into()
+            }
+            Self::ModelName { .. } => "name the model with letters, digits, '_', '-', '.' and spaces, and a letter first".into(),
             Self::SourceIsFolder { place } => format!("'{place}/*.csv' to read the files in it"),
             Self::NoMatchingFile { .. } => "check the pattern; it is taken from the current folder".into(),
+            Self::NotOneFile { .. } => "the name of one of them".into(),
             Self::UnknownFormat { .. } | Self::NoSuchFormat { .. } => {
                 "--format csv, --format json or --format parquet".into()
             }
@@ -534,6 +552,17 @@ impl Error {
             Self::NoSpace { .. } | Self::Download { .. } | Self::DownloadTimeout { .. } => true,
             Self::HttpStatus { status, .. } => *status >= 500 || matches!(status, 408 | 429),
             Self::Bucket { problem, .. } => problem.is_retryable(),
+            _ => false,
+        }
+    }
+
+    /// Whether what is asked for is simply not there, and may still come.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Io { source, action: "read", .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::NoMatchingFile { .. } | Self::HttpStatus { status: 404 | 410, .. } => true,
+            Self::Bucket { problem, .. } => matches!(**problem, BucketProblem::NoObject | BucketProblem::NoMatch),
             _ => false,
         }
     }

@@ -10,11 +10,13 @@
 //!
 //! Everything secret stays here: nothing in this crate hands out a key, and no error holds an identifier.
 
+mod destination;
 pub mod enrol;
 pub mod error;
 pub mod party;
 pub mod protect;
 pub mod rekey;
 
+pub use destination::Destination;
 pub use error::{Error, Result};
 pub use party::{Approval, NameToApprove, Party};

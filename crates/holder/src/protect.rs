@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::Read,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -19,17 +19,13 @@ use datafuse_core::{
     token::Tokenizer,
 };
 use datafuse_engine::{
-    Caps,
-    dataset::{
-        FetchPolicy, Quarantine, ReadOptions, Source, SourceBatch, SourceReader,
-        protected::{ProtectedFile, ProtectedWriter},
-    },
+    dataset::{FetchPolicy, Quarantine, ReadOptions, Source, SourceBatch, SourceReader, protected::ProtectedWriter},
     tokenise::{self, KindSource, ProtectSpec, ProtectSummary},
 };
-use datafuse_space::Location;
 use rand_core::UnwrapErr;
 
 use crate::{
+    destination::Destination,
     error::{Error, Result},
     party::{Approval, Party},
 };
@@ -44,8 +40,10 @@ pub struct ProtectRequest {
     pub source: Source,
     /// How to read it.
     pub read: ReadOptions,
-    /// What an address may be fetched from.
+    /// What an address may be fetched from, and the settings of buckets that are read or written.
     pub fetch: FetchPolicy,
+    /// Where a dataset on its way to a bucket is written first.
+    pub temp_dir: PathBuf,
     /// For each identifier kind that the dataset brings, its columns in the agreed order. Empty: every kind whose columns
     /// the source has under the kind's own names.
     pub identifiers: BTreeMap<KindName, Vec<String>>,
@@ -65,7 +63,7 @@ pub struct ProtectRequest {
 #[derive(Debug)]
 pub struct Protected {
     /// Where the protected dataset is.
-    pub path: PathBuf,
+    pub place: Destination,
     /// Which dataset it is.
     pub dataset: DatasetId,
     /// Its version.
@@ -114,7 +112,7 @@ impl Iterator for Metered<'_> {
 /// # Errors
 /// [`Error::NotApproved`], [`Error::NoEpoch`]; [`Error::WhichDataset`], [`Error::NotWritable`], [`Error::InTheWay`] for the
 /// place; [`Error::UnknownKind`], [`Error::ColumnCount`], [`Error::NoIdentifierColumn`] for the columns;
-/// [`Error::Engine`] for what the source holds and the disk takes. Then no file appears, and the former version stays.
+/// [`Error::Engine`] for what the source holds and the disk or the bucket takes. Then no file appears, and the former version stays.
 pub fn protect(
     party: &Party,
     request: &ProtectRequest,
@@ -123,7 +121,7 @@ pub fn protect(
 ) -> Result<Protected> {
     party.approve_founding(approval)?;
     let announcement = party.announcement()?;
-    let (dataset, path) = place(party, request.dataset.as_ref(), request.out.as_ref())?;
+    let (dataset, place) = Destination::of(party, request.dataset.as_ref(), request.out.as_ref())?;
     let identifiers = identifier_columns(party, request)?;
 
     let key = party.keys().token().token_key(party.root(), announcement.epoch)?;
@@ -142,22 +140,23 @@ pub fn protect(
         SourceReader::open(&request.source, &request.read, &request.fetch, Some(spec.columns().as_slice()))
             .map_err(|error| name_the_flag(error, &spec))?;
 
-    let former = former_version(party, &dataset, &path)?;
+    let former = place.former_version(party, &dataset, &request.fetch)?;
     let kinds: Vec<Kind> = identifiers.iter().map(|(kind, _)| (*kind).clone()).collect();
     let new = NewVersion::seal(party, &announcement, &dataset, DatasetHeader::kinds_of(&kinds), former)?;
-    make_folder_of(&path)?;
+    let writing = place.begin(&request.temp_dir)?;
     let quarantine_file = quarantine_path(request);
     refuse_foreign_file(&quarantine_file)?;
     let kept = spec.kept(&reader.schema())?;
     let names = spec.kind_names();
-    let writer = ProtectedWriter::create(&path, &kept, &names, &new.secret.file_key, new.envelope.encode())?;
+    let writer = ProtectedWriter::create(writing.path(), &kept, &names, &new.secret.file_key, new.envelope.encode())?;
     let mut quarantine = Quarantine::new(quarantine_file, reader.columns());
     let (bytes, of) = (AtomicU64::new(0), reader.total_bytes());
     let told = |rows| progress(Progress { rows, bytes: bytes.load(Ordering::Relaxed), of });
     let metered = Metered { reader: &mut reader, bytes: &bytes };
     let summary = tokenise::protect(metered, &spec, writer, Some(&mut quarantine), request.threads, &told)?;
+    place.deliver(&writing, &request.fetch)?;
     Ok(Protected {
-        path,
+        place,
         dataset,
         version: new.envelope.header().version,
         sha256: summary.delivered.sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -221,30 +220,6 @@ impl NewVersion {
     }
 }
 
-/// Which dataset, and where it is to be written.
-pub(crate) fn place(party: &Party, dataset: Option<&DatasetId>, out: Option<&PathBuf>) -> Result<(DatasetId, PathBuf)> {
-    let known = &party.space().participant(party.id())?.datasets;
-    let dataset = match (dataset, known.len()) {
-        (Some(dataset), _) => dataset.clone(),
-        (None, 1) => known.keys().next().cloned().unwrap_or_else(|| unreachable!("one dataset")),
-        (None, _) => {
-            let known = known.keys().map(ToString::to_string).collect();
-            return Err(Error::WhichDataset { participant: party.id().clone(), known });
-        }
-    };
-    let location = party.space().dataset_location(party.id(), &dataset)?;
-    match (out, location) {
-        (Some(out), _) => Ok((dataset, out.clone())),
-        (None, Location::Path(path)) => Ok((dataset, path)),
-        (None, url @ Location::Url(_)) => Err(Error::NotWritable { dataset, place: url.to_string() }),
-    }
-}
-
-pub(crate) fn make_folder_of(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })
-}
-
 /// The space's kinds that the source brings, each with its columns.
 fn identifier_columns<'a>(party: &'a Party, request: &ProtectRequest) -> Result<Vec<(&'a Kind, Vec<String>)>> {
     let kinds = party.space().kinds();
@@ -279,21 +254,6 @@ fn identifier_columns<'a>(party: &'a Party, request: &ProtectRequest) -> Result<
         found.push((kind, columns.clone()));
     }
     Ok(found)
-}
-
-/// The version of the file that is about to be replaced; 0 where there is none. A file that is something else is not touched.
-pub(crate) fn former_version(party: &Party, dataset: &DatasetId, path: &Path) -> Result<u64> {
-    if !path.exists() {
-        return Ok(0);
-    }
-    let in_the_way = || Error::InTheWay { path: path.to_owned() };
-    let envelope = ProtectedFile::inspect(path, &Caps::default()).map_err(|_| in_the_way())?;
-    let header = envelope.header();
-    if !party.had_name(&header.holder) || header.dataset != *dataset {
-        return Err(in_the_way());
-    }
-    // A version counts only within its space; a file of a former space or epoch may be replaced.
-    Ok(if header.root == *party.root() { header.version } else { 0 })
 }
 
 /// Beside the source where that is a file, else in the working folder; never in a folder that others see.

@@ -12,14 +12,18 @@ use datafuse_core::{
 };
 use datafuse_engine::{
     Caps,
-    dataset::protected::{ProtectedFile, ProtectedWriter},
+    dataset::{
+        FetchPolicy,
+        protected::{ProtectedFile, ProtectedWriter},
+    },
     retokenise::retokenise,
 };
 
 use crate::{
+    destination::Destination,
     error::{Error, Result},
     party::{Approval, Party},
-    protect::{NewVersion, former_version, make_folder_of, place},
+    protect::NewVersion,
 };
 
 /// What to bring over.
@@ -29,6 +33,10 @@ pub struct RekeyRequest {
     pub old: PathBuf,
     /// Where to write, where not to the space file's location.
     pub out: Option<PathBuf>,
+    /// The settings of a bucket that is written.
+    pub fetch: FetchPolicy,
+    /// Where a dataset on its way to a bucket is written first.
+    pub temp_dir: PathBuf,
     /// Threads at work.
     pub threads: usize,
 }
@@ -37,7 +45,7 @@ pub struct RekeyRequest {
 #[derive(Debug)]
 pub struct Rekeyed {
     /// Where the protected dataset is.
-    pub path: PathBuf,
+    pub place: Destination,
     /// Which dataset it is.
     pub dataset: DatasetId,
     /// Its version.
@@ -83,15 +91,21 @@ pub fn rekey(
     let retokenizer = Retokenizer::new(&from, &to);
     let file = ProtectedFile::open(&request.old, &opened.file_key, &caps)?;
 
-    let (dataset, path) = place(party, Some(&old.dataset), request.out.as_ref())?;
-    let former = former_version(party, &dataset, &path)?.max(old.version);
+    let (dataset, place) = Destination::of(party, Some(&old.dataset), request.out.as_ref())?;
+    let former = place.former_version(party, &dataset, &request.fetch)?.max(old.version);
     let new = NewVersion::seal(party, &announcement, &dataset, old.kinds.clone(), former)?;
-    make_folder_of(&path)?;
-    let writer =
-        ProtectedWriter::create(&path, &file.kept(), file.kinds(), &new.secret.file_key, new.envelope.encode())?;
+    let writing = place.begin(&request.temp_dir)?;
+    let writer = ProtectedWriter::create(
+        writing.path(),
+        &file.kept(),
+        file.kinds(),
+        &new.secret.file_key,
+        new.envelope.encode(),
+    )?;
     let delivered = retokenise(&file, &retokenizer, writer, request.threads, &progress)?;
+    place.deliver(&writing, &request.fetch)?;
     Ok(Some(Rekeyed {
-        path,
+        place,
         dataset,
         version: new.envelope.header().version,
         sha256: delivered.sha256.iter().map(|byte| format!("{byte:02x}")).collect(),

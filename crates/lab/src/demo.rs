@@ -206,6 +206,7 @@ fn protect_request(source: &SourceFile, out: &Path, threads: usize) -> Result<Pr
         source: Source::Path(out.join("source").join(&source.file)),
         read: ReadOptions { encoding, ..ReadOptions::default() },
         fetch: FetchPolicy::strict(),
+        temp_dir: std::env::temp_dir(),
         identifiers: [("email".parse()?, vec![EMAIL_COLUMN.to_owned()])].into(),
         keep: vec!["segment".to_owned()],
         dataset: None,

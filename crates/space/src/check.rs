@@ -16,8 +16,8 @@ use crate::{
     error::Error,
     layout::Layout,
     location::{
-        DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable, has_credentials, is_loopback,
-        stays_within,
+        DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable, has_credentials, is_bucket,
+        is_loopback, stays_within,
     },
     mailbox::{self, FolderMailbox, Mailbox, Patience, announcement_name},
 };
@@ -211,6 +211,12 @@ fn datasets(space: &Space, findings: &mut Vec<Finding>) {
         for (dataset, Dataset { location, .. }) in &holder.datasets {
             let place = format!("participants.{id}.datasets.{dataset}.location");
             match location {
+                Location::Url(url) if is_bucket(url) => findings.push(Finding::new(
+                    Severity::Note,
+                    place,
+                    "protect writes this object and the workload reads it, each with the credentials of its own environment",
+                    "AWS_..., GOOGLE_... or AZURE_... for both: the holder's may write, the workload's need only read",
+                )),
                 Location::Url(url) => {
                     findings.push(Finding::new(
                         Severity::Note,

@@ -52,6 +52,7 @@ impl FromStr for Location {
             Parsed::Url(url) if matches!(url.scheme(), "http" | "https") => Ok(Self::Url(url)),
             Parsed::Url(url) if is_bucket(&url) => match url.host_str().is_none_or(str::is_empty) {
                 true => Err(LocationProblem::NoBucket),
+                false if holds_secret(&url) => Err(LocationProblem::Credentials),
                 false => Ok(Self::Url(url)),
             },
             Parsed::Url(_) => Err(LocationProblem::UnknownScheme { known: "https, http, s3, gs, az, abfs" }),
@@ -114,9 +115,7 @@ impl FromStr for MailboxPlace {
             Parsed::Path(path) => return Ok(Self::Folder(path)),
             Parsed::Url(url) => url,
         };
-        // `abfss://container@account.dfs.core.windows.net` names the container where other addresses have a user.
-        let names_container = matches!(url.scheme(), "abfs" | "abfss") && url.password().is_none();
-        if (has_credentials(&url) && !names_container) || url.query().is_some() || url.fragment().is_some() {
+        if holds_secret(&url) {
             return Err(LocationProblem::Credentials);
         }
         let is_hostless = url.host_str().is_none_or(str::is_empty);
@@ -260,8 +259,15 @@ fn parse(text: &str) -> Result<Parsed, LocationProblem> {
 }
 
 /// Whether an address is one of a bucket.
-fn is_bucket(url: &Url) -> bool {
+pub(crate) fn is_bucket(url: &Url) -> bool {
     matches!(url.scheme(), "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss")
+}
+
+/// Whether an address has something in it that may be secret: a user, a password, a query or a fragment.
+fn holds_secret(url: &Url) -> bool {
+    // `abfss://container@account.dfs.core.windows.net` names the container where other addresses have a user.
+    let names_container = matches!(url.scheme(), "abfs" | "abfss") && url.password().is_none();
+    (has_credentials(url) && !names_container) || url.query().is_some() || url.fragment().is_some()
 }
 
 /// Writes an address without user, password, query and fragment.
@@ -334,6 +340,10 @@ mod tests {
             assert!(matches!(refused(text), UnknownScheme { .. }), "{text}");
         }
         assert!("http://localhost".parse::<QueuePlace>().is_err());
+        assert_eq!(refused("s3:///key"), NoBucket);
+        for text in ["s3://key:secret@bucket/x", "az://container/x?sv=2022&sig=secret", "gs://bucket/x#secret"] {
+            assert_eq!(refused(text), Credentials, "{text}");
+        }
     }
 
     #[test]

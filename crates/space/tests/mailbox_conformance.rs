@@ -1,6 +1,6 @@
 //! The suite of every mailbox, run against a folder, a store on disk and one in memory, and emulators of three providers.
 //!
-//! The emulators are started by `crates/space/tests/emulators.py`, which says in `DATAFUSE_TEST_S3`, `DATAFUSE_TEST_GCS` and
+//! The emulators are started by `tests/emulators.py`, which says in `DATAFUSE_TEST_S3`, `DATAFUSE_TEST_GCS` and
 //! `DATAFUSE_TEST_AZURE` where they listen. Without one its test only says so; with `DATAFUSE_TEST_EMULATORS=required` it fails.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 

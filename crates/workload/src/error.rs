@@ -364,6 +364,7 @@ impl Error {
             }
             Self::Space(error) => error.is_retryable(),
             Self::Delivery(error) => error.is_retryable(),
+            Self::Engine(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(

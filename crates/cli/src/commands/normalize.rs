@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use datafuse_core::normalize::{InvalidReason, Normalization, Profile};
-use datafuse_engine::dataset::{FetchPolicy, SourceReader, column_as_bytes};
+use datafuse_engine::dataset::{BucketSettings, FetchPolicy, SourceReader, column_as_bytes};
 use serde_json::json;
 
 use super::source;
@@ -34,13 +34,13 @@ struct Found {
 pub(super) fn normalize(args: &NormalizeArgs, console: &Console) -> Result<()> {
     let (source, options) = source(&args.source)?;
     let columns = [args.column.clone()];
-    let mut reader =
-        SourceReader::open(&source, &options, &FetchPolicy::trusting(), Some(&columns)).map_err(|mut error| {
-            if let datafuse_engine::Error::ColumnNotFound { column, remedy, .. } = &mut error {
-                *remedy = remedy.replace(&format!("--identifier {column}="), "--column ");
-            }
-            error
-        })?;
+    let fetch = FetchPolicy { bucket: BucketSettings::from_process(), ..FetchPolicy::trusting() };
+    let mut reader = SourceReader::open(&source, &options, &fetch, Some(&columns)).map_err(|mut error| {
+        if let datafuse_engine::Error::ColumnNotFound { column, remedy, .. } = &mut error {
+            *remedy = remedy.replace(&format!("--identifier {column}="), "--column ");
+        }
+        error
+    })?;
     let progress = console.progress("reading", reader.total_bytes());
     let mut found = Found::default();
     while let Some(batch) = reader.next() {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
 
 use datafuse_core::{id::KindName, name::PublicName};
-use datafuse_engine::dataset::FetchPolicy;
+use datafuse_engine::dataset::{BucketSettings, FetchPolicy, LocalFile, Source};
 use datafuse_holder::{
     NameToApprove, Party,
     enrol::{self, Awaited, Done, DueDataset, EnrolReport},
@@ -249,8 +249,22 @@ fn awaited_words(awaited: &Awaited) -> String {
 
 pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
     let party = open(&args.party)?;
+    let limits = limits(&args.limits);
+    // Addresses come from whoever runs this, not from a file of somebody else's.
+    let fetch = FetchPolicy { bucket: BucketSettings::from_process(), ..FetchPolicy::trusting() };
     if let Some(old) = args.rekey {
-        let request = RekeyRequest { old, out: args.out, threads: limits(&args.limits).threads };
+        let old = match old.to_str() {
+            Some(address) if address.contains("://") => address.parse()?,
+            _ => Source::Path(old),
+        };
+        let old = LocalFile::of(&old, &fetch, &limits.temp_dir)?;
+        let request = RekeyRequest {
+            old: old.path().to_owned(),
+            out: args.out,
+            fetch,
+            temp_dir: limits.temp_dir,
+            threads: limits.threads,
+        };
         return rekey(&party, &request, args.party.yes, console);
     }
     let Some(source_args) = &args.source else {
@@ -260,14 +274,14 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
     let request = ProtectRequest {
         source,
         read,
-        // The address comes from whoever runs this, not from a file of somebody else's.
-        fetch: FetchPolicy::trusting(),
+        fetch,
+        temp_dir: limits.temp_dir,
         identifiers: args.identifiers.iter().map(|text| parse_identifier(text)).collect::<Result<BTreeMap<_, _>>>()?,
         keep: args.keep,
         dataset: args.dataset,
         out: args.out,
         quarantine: args.quarantine,
-        threads: limits(&args.limits).threads,
+        threads: limits.threads,
     };
     // The source's size is known only once it is open; its bar begins with the first rows.
     let bar = std::sync::OnceLock::new();
@@ -287,7 +301,7 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
         })
         .collect();
     let value = json!({
-        "path": protected.path, "dataset": protected.dataset.to_string(), "version": protected.version,
+        "path": protected.place.to_string(), "dataset": protected.dataset.to_string(), "version": protected.version,
         "sha256": protected.sha256, "rows": protected.summary.rows, "rejected": protected.summary.rejected,
         "kinds": kinds, "quarantine": protected.quarantine,
     });
@@ -307,7 +321,7 @@ fn rekey(party: &Party, request: &RekeyRequest, yes: bool, console: &Console) ->
         return Ok(());
     };
     let value = json!({
-        "path": rekeyed.path, "dataset": rekeyed.dataset.to_string(), "version": rekeyed.version,
+        "path": rekeyed.place.to_string(), "dataset": rekeyed.dataset.to_string(), "version": rekeyed.version,
         "sha256": rekeyed.sha256, "rows": rekeyed.rows, "from_epoch": rekeyed.from_epoch, "epoch": rekeyed.epoch,
     });
     console.result(&value, || {
@@ -317,7 +331,7 @@ fn rekey(party: &Party, request: &RekeyRequest, yes: bool, console: &Console) ->
             rekeyed.epoch,
             rekeyed.dataset,
             rekeyed.version,
-            rekeyed.path.display(),
+            rekeyed.place,
             rekeyed.sha256
         )
     });
@@ -344,10 +358,7 @@ fn protect_text(protected: &Protected) -> String {
     }
     text.push_str(&format!(
         "Protected dataset '{}' version {}: {}\nsha256 {}\n",
-        protected.dataset,
-        protected.version,
-        protected.path.display(),
-        protected.sha256
+        protected.dataset, protected.version, protected.place, protected.sha256
     ));
     text
 }

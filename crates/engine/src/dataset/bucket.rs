@@ -26,7 +26,7 @@ use std::{
 use bytes::Bytes;
 use futures::StreamExt;
 use glob::{MatchOptions, Pattern};
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path as Key};
+use object_store::{GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, path::Path as Key};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 pub use self::{address::BucketAddress, problem::BucketProblem};
@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 const MAX_LISTED: usize = 100_000;
 
 /// The most objects that are read as one source; each is a file that stays open.
-pub(super) const MAX_MATCHING: usize = 500;
+const MAX_MATCHING: usize = 500;
 
 /// A list ends within this time, however long a download may take.
 const LIST_TIMEOUT: Duration = Duration::from_secs(300);
@@ -157,9 +157,51 @@ impl Bucket {
                 }
             }
             if bytes != total {
-                return Err(Self::error("read", &self.address.with_key(key.to_owned()), BucketProblem::BrokenOff));
+                return Err(self.error_at("read", key, BucketProblem::BrokenOff));
             }
             Ok(bytes)
+        };
+        self.wait("read", key, self.policy.total_timeout, downloaded)
+    }
+
+    /// Downloads the first four bytes of an object and the last `tail_bytes` into `file`, each to its place; what is between reads
+    /// as zeros. For formats that have what matters at their end.
+    ///
+    /// # Errors
+    /// Those of [`download`](Self::download).
+    pub(crate) fn download_ends(&self, key: &str, tail_bytes: u64, file: &mut File) -> Result<()> {
+        const HEAD_BYTES: u64 = 4;
+        let path = self.path("read", key)?;
+        let failed = |error: &object_store::Error| self.failed("read", key, error);
+        let write = |source| Error::io("the temporary download", "write", source);
+        let downloaded = async {
+            let length = self.store.head(&path).await.map_err(|error| failed(&error))?.size;
+            if length > self.policy.max_bytes {
+                return Err(Error::DownloadTooLarge { place: self.place(key), limit_bytes: self.policy.max_bytes });
+            }
+            file.set_len(length).map_err(write)?;
+            for range in [0..length.min(HEAD_BYTES), length.saturating_sub(tail_bytes)..length] {
+                if range.is_empty() {
+                    continue;
+                }
+                let options = GetOptions { range: Some(range.clone().into()), ..GetOptions::default() };
+                let part = self.store.get_opts(&path, options).await.map_err(|error| failed(&error))?;
+                file.seek(SeekFrom::Start(range.start)).map_err(write)?;
+                let mut bytes = 0;
+                let mut pieces = part.into_stream();
+                while let Some(piece) = pieces.next().await {
+                    let piece = piece.map_err(|error| failed(&error))?;
+                    bytes += piece.len() as u64;
+                    if bytes > range.end - range.start {
+                        return Err(self.error_at("read", key, BucketProblem::NotABucket));
+                    }
+                    file.write_all(&piece).map_err(write)?;
+                }
+                if bytes < range.end - range.start {
+                    return Err(self.error_at("read", key, BucketProblem::BrokenOff));
+                }
+            }
+            Ok(())
         };
         self.wait("read", key, self.policy.total_timeout, downloaded)
     }
@@ -223,12 +265,20 @@ impl Bucket {
         self.wait("write", key, None, put)
     }
 
+    /// An error about what the address names.
+    pub(super) fn error_here(&self, action: &'static str, problem: BucketProblem) -> Error {
+        Self::error(action, &self.address, problem)
+    }
+
     fn error(action: &'static str, address: &BucketAddress, problem: BucketProblem) -> Error {
         Error::Bucket { action, place: address.to_string(), problem: Box::new(problem) }
     }
 
     fn failed(&self, action: &'static str, key: &str, error: &object_store::Error) -> Error {
-        let problem = BucketProblem::of(error, self.policy.idle_timeout);
+        self.error_at(action, key, BucketProblem::of(error, self.policy.idle_timeout))
+    }
+
+    fn error_at(&self, action: &'static str, key: &str, problem: BucketProblem) -> Error {
         Self::error(action, &self.address.with_key(key.to_owned()), problem)
     }
 

@@ -37,6 +37,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     atomic_file::{AtomicFile, Readers, Written},
+    dataset::Bucket,
     error::{Error, Result},
     fused_file::KEY_COLUMN,
     sealed::{self, Batches, Caps, SealedFile, Tail, corrupted},
@@ -267,6 +268,26 @@ impl ProtectedFile {
     pub fn inspect(path: &Path, caps: &Caps) -> Result<DatasetEnvelope> {
         let tail = Tail::read(path, &sealed::open_file(path)?, caps)?;
         DatasetEnvelope::decode(&tail.key_metadata).map_err(|source| Error::Envelope { path: path.into(), source })
+    }
+
+    /// Reads what a dataset in a bucket shows without any key, of the object's ends alone. Nothing of it is authenticated.
+    ///
+    /// # Errors
+    /// [`Error::Bucket`], [`Error::Io`] and [`Error::NoSpace`] for a temporary file, and those of [`inspect`](Self::inspect).
+    pub fn inspect_in_bucket(bucket: &Bucket, key: &str, caps: &Caps) -> Result<DatasetEnvelope> {
+        /// Room for the tail of nearly every dataset.
+        const USUAL_TAIL_BYTES: u64 = 256 << 10;
+        let inspect = |tail_bytes| {
+            let failed = |source| Error::io("the temporary download", "write", source);
+            let mut file = tempfile::NamedTempFile::new().map_err(failed)?;
+            bucket.download_ends(key, tail_bytes, file.as_file_mut())?;
+            Self::inspect(file.path(), caps)
+        };
+        match inspect(USUAL_TAIL_BYTES) {
+            // It may only be longer.
+            Err(Error::Corrupted { .. }) => inspect(caps.footer_bytes + caps.key_metadata_bytes + 8),
+            other => other,
+        }
     }
 
     /// Opens a dataset with its key.

@@ -6,11 +6,13 @@
 
 use std::fmt;
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 
+use super::bucket;
 use super::csv::CsvReader;
 use super::fetch::{self, FetchPolicy};
 use super::header::{shown_column, shown_columns};
@@ -30,7 +32,7 @@ pub(super) const MAX_BATCH_BYTES: usize = 32 << 20;
 
 /// Reads a source batch by batch. After an error it ends.
 pub struct SourceReader {
-    inputs: Vec<PathBuf>,
+    inputs: Vec<OneFile>,
     options: ReadOptions,
     /// The columns that were asked for; `None`: all of them.
     wanted: Option<Vec<String>>,
@@ -50,8 +52,8 @@ pub struct SourceReader {
 impl SourceReader {
     /// Opens a source, checks its columns, and gets ready to read the columns `columns` (`None`: all), in that order.
     ///
-    /// All files of a pattern are opened and compared before the first row is read. An address is downloaded to a
-    /// nameless temporary file under the rules of `fetch`. Blocks; may be called from asynchronous code's blocking
+    /// All files of a pattern are opened and compared before the first row is read. What an address names is downloaded to
+    /// nameless temporary files under the rules of `fetch` and `bucket`. Blocks; may be called from asynchronous code's blocking
     /// threads. The columns of a JSON source are those of the objects within its first MiB.
     ///
     /// # Errors
@@ -75,18 +77,27 @@ impl SourceReader {
         let wanted = columns.map(without_repeats);
         match source {
             Source::Url(url) => {
-                let download = fetch::download(url, fetch)?;
-                let format = options.format.or(download.format);
-                let format = format.ok_or_else(|| Error::UnknownFormat { place: download.place.clone() })?;
-                let reader = open_rows(download.file, &download.place, format, &options, wanted.as_deref())?;
-                Ok(Self::over(Vec::new(), options, wanted, reader, Some(download.bytes)))
+                let fetch::Download { file, place, format, bytes } = fetch::download(url, fetch)?;
+                Self::open_files(vec![OneFile::Held { file, place, format, bytes }], options, wanted)
             }
-            Source::Path(path) => Self::open_files(vec![path.clone()], options, wanted),
+            Source::Bucket(address) => {
+                let held = bucket::download_all(address, fetch)?.into_iter().map(|download| OneFile::Held {
+                    format: Format::from_name(&download.place),
+                    file: download.file,
+                    place: download.place,
+                    bytes: download.bytes,
+                });
+                Self::open_files(held.collect(), options, wanted)
+            }
+            Source::Path(path) => Self::open_files(vec![OneFile::Path(path.clone())], options, wanted),
             // A file may really be named `data[1].csv`.
             Source::Glob(pattern) if Path::new(pattern).is_file() => {
-                Self::open_files(vec![PathBuf::from(pattern)], options, wanted)
+                Self::open_files(vec![OneFile::Path(pattern.into())], options, wanted)
             }
-            Source::Glob(pattern) => Self::open_files(matching_files(pattern)?, options, wanted),
+            Source::Glob(pattern) => {
+                let files = matching_files(pattern)?;
+                Self::open_files(files.into_iter().map(OneFile::Path).collect(), options, wanted)
+            }
         }
     }
 
@@ -130,16 +141,16 @@ impl SourceReader {
         self.finished_bytes + self.current.as_ref().map_or(0, |reader| reader.bytes_read())
     }
 
-    fn open_files(inputs: Vec<PathBuf>, options: ReadOptions, wanted: Option<Vec<String>>) -> Result<Self> {
-        let Some((first_path, others)) = inputs.split_first() else {
+    fn open_files(inputs: Vec<OneFile>, options: ReadOptions, wanted: Option<Vec<String>>) -> Result<Self> {
+        let Some((first_input, others)) = inputs.split_first() else {
             return Err(Error::NoMatchingFile { pattern: String::new() });
         };
-        let (first, first_bytes) = open_file(first_path, &options, wanted.as_deref())?;
+        let (first, first_bytes) = first_input.open(&options, wanted.as_deref())?;
         let mut total_bytes = first_bytes;
         let mut reader = Self::over(Vec::new(), options, wanted, first, None);
-        for path in others {
-            let (other, bytes) = open_file(path, &reader.options, reader.wanted.as_deref())?;
-            reader.check_same(path, first_path, other.as_ref())?;
+        for input in others {
+            let (other, bytes) = input.open(&reader.options, reader.wanted.as_deref())?;
+            reader.check_same(input, first_input, other.as_ref())?;
             total_bytes = total_bytes.zip(bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
         }
         reader.total_bytes = total_bytes;
@@ -148,7 +159,7 @@ impl SourceReader {
     }
 
     fn over(
-        inputs: Vec<PathBuf>,
+        inputs: Vec<OneFile>,
         options: ReadOptions,
         wanted: Option<Vec<String>>,
         reader: Box<dyn RowReader>,
@@ -173,8 +184,8 @@ impl SourceReader {
     }
 
     /// Checks that a further file has the columns of the first: all of them by name, or only the ones asked for.
-    fn check_same(&self, path: &Path, first: &Path, other: &dyn RowReader) -> Result<()> {
-        let place = path.display().to_string();
+    fn check_same(&self, input: &OneFile, first: &OneFile, other: &dyn RowReader) -> Result<()> {
+        let place = input.place();
         if self.wanted.is_none() {
             let lacking = |of: &[String], from: &[String]| -> Vec<String> {
                 of.iter().filter(|name| !from.contains(name)).cloned().collect()
@@ -184,7 +195,7 @@ impl SourceReader {
             if !missing.is_empty() || !more.is_empty() {
                 return Err(Error::DifferentColumns {
                     place,
-                    first: first.display().to_string(),
+                    first: first.place(),
                     missing: shown_columns(&missing),
                     more: shown_columns(&more),
                 });
@@ -213,13 +224,13 @@ impl SourceReader {
             self.finished_bytes += done.bytes_read();
         }
         self.index += 1;
-        let Some(path) = self.inputs.get(self.index) else {
+        let Some(input) = self.inputs.get(self.index) else {
             return Ok(false);
         };
         // By name, in the order of the first file, whatever the order of this one.
-        let (reader, _) = open_file(path, &self.options, Some(&self.columns))?;
+        let (reader, _) = input.open(&self.options, Some(&self.columns))?;
         // The file may have changed since it was checked.
-        self.check_same(path, &self.inputs[0], reader.as_ref())?;
+        self.check_same(input, &self.inputs[0], reader.as_ref())?;
         self.current = Some(reader);
         Ok(true)
     }
@@ -251,7 +262,7 @@ impl SourceReader {
     }
 
     fn place(&self) -> String {
-        self.inputs.get(self.index).map_or_else(|| "the source".to_owned(), |path| path.display().to_string())
+        self.inputs.get(self.index).map_or_else(|| "the source".to_owned(), OneFile::place)
     }
 }
 
@@ -292,22 +303,49 @@ pub(super) trait RowReader: Send {
     fn bytes_read(&self) -> u64;
 }
 
-fn open_file(
-    path: &Path,
-    options: &ReadOptions,
-    wanted: Option<&[String]>,
-) -> Result<(Box<dyn RowReader>, Option<u64>)> {
-    let place = path.display().to_string();
-    let failed = |source| Error::io(&place, "read", source);
-    let metadata = std::fs::metadata(path).map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(Error::SourceIsFolder { place });
+/// One of the files of a source.
+enum OneFile {
+    /// A file of this machine.
+    Path(PathBuf),
+    /// A download, which has no name any more.
+    Held { file: File, place: String, format: Option<Format>, bytes: u64 },
+}
+
+impl OneFile {
+    /// How messages name it.
+    fn place(&self) -> String {
+        match self {
+            OneFile::Path(path) => path.display().to_string(),
+            OneFile::Held { place, .. } => place.clone(),
+        }
     }
-    let format = options.format.or_else(|| Format::from_name(&place));
-    let format = format.ok_or_else(|| Error::UnknownFormat { place: place.clone() })?;
-    let file = File::open(path).map_err(failed)?;
-    let bytes = metadata.is_file().then_some(metadata.len());
-    Ok((open_rows(file, &place, format, options, wanted)?, bytes))
+
+    /// Opens it from its beginning; with its size, where it has one.
+    fn open(&self, options: &ReadOptions, wanted: Option<&[String]>) -> Result<(Box<dyn RowReader>, Option<u64>)> {
+        let place = self.place();
+        let failed = |source| Error::io(&place, "read", source);
+        let told = |format: Option<Format>| {
+            let format = options.format.or(format);
+            format.ok_or_else(|| Error::UnknownFormat { place: place.clone() })
+        };
+        let (file, format, bytes) = match self {
+            OneFile::Path(path) => {
+                let metadata = std::fs::metadata(path).map_err(failed)?;
+                if metadata.is_dir() {
+                    return Err(Error::SourceIsFolder { place });
+                }
+                let format = told(Format::from_name(&place))?;
+                (File::open(path).map_err(failed)?, format, metadata.is_file().then_some(metadata.len()))
+            }
+            OneFile::Held { file, format, bytes, .. } => {
+                // The clone shares the position; only one of them is read at a time.
+                let mut file = file.try_clone().map_err(failed)?;
+                file.seek(SeekFrom::Start(0)).map_err(failed)?;
+                (file, told(*format)?, Some(*bytes))
+            }
+        };
+        Ok((open_rows(file, &place, format, options, wanted)?, bytes))
+    }
 }
 
 fn open_rows(
@@ -324,7 +362,8 @@ fn open_rows(
     })
 }
 
-fn matching_files(pattern: &str) -> Result<Vec<PathBuf>> {
+/// The files that a pattern matches, sorted; at least one.
+pub(super) fn matching_files(pattern: &str) -> Result<Vec<PathBuf>> {
     let invalid = |source| Error::InvalidPattern { pattern: pattern.to_owned(), source };
     let mut files = Vec::new();
     for entry in glob::glob(pattern).map_err(invalid)? {

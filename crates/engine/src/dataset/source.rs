@@ -1,7 +1,7 @@
 //! Sources of rows: what can be read and how, and what comes out: rows with their numbers, and rejected rows.
 //!
-//! Types only; the reading is done by the reader of each format behind [`SourceReader`](super::SourceReader). Buckets and
-//! archives are no sources, and no value has a meaning here.
+//! Types only; the reading is done by the reader of each format behind [`SourceReader`](super::SourceReader). Archives are no
+//! sources, and no value has a meaning here.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,14 +11,16 @@ use std::str::FromStr;
 use arrow::array::RecordBatch;
 use url::Url;
 
+use super::bucket::BucketAddress;
 use super::fetch;
 use super::opening::ParquetKey;
 use crate::error::{Error, Result};
 
 /// Where rows come from.
 ///
-/// `FromStr` takes `http://` and `https://` as [`Source::Url`], a text with `*`, `?` or `[` as [`Source::Glob`], all
-/// else as [`Source::Path`]. `Display` leaves out the query part of an address, which may hold a secret.
+/// `FromStr` takes `http://` and `https://` as [`Source::Url`], addresses of buckets as [`Source::Bucket`], a text with `*`, `?`
+/// or `[` as [`Source::Glob`], all else as [`Source::Path`]. `Display` leaves out the query part of an address, which may hold a
+/// secret. In each of them `{model}` may stand for the name of a model ([`Source::with_model`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// One local file.
@@ -27,6 +29,66 @@ pub enum Source {
     Glob(String),
     /// A file behind an http(s) address, downloaded first.
     Url(Url),
+    /// An object in a bucket, or all that match a pattern, downloaded first and read in the order of their keys.
+    Bucket(BucketAddress),
+}
+
+/// What stands for the name of a model.
+const MODEL: &str = "{model}";
+
+/// [`MODEL`] as it stands in the path of an http(s) address.
+const MODEL_IN_URL: &str = "%7Bmodel%7D";
+
+impl Source {
+    /// Takes an address, of a file or of a bucket.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedSource`].
+    pub fn from_url(url: &Url) -> Result<Self> {
+        match url.scheme() {
+            "http" | "https" => Ok(Source::Url(url.clone())),
+            _ => url.as_str().parse(),
+        }
+    }
+
+    /// Whether `{model}` stands in it.
+    #[must_use]
+    pub fn names_model(&self) -> bool {
+        match self {
+            Source::Path(path) => path.to_str().is_some_and(|text| text.contains(MODEL)),
+            Source::Glob(pattern) => pattern.contains(MODEL),
+            Source::Url(url) => url.as_str().contains(MODEL) || url.as_str().contains(MODEL_IN_URL),
+            Source::Bucket(address) => address.key().contains(MODEL),
+        }
+    }
+
+    /// Puts the name of a model in the place of each `{model}`.
+    ///
+    /// # Errors
+    /// [`Error::ModelName`] for a name with anything but letters, digits, `_`, `-`, `.` and spaces, or with `.` first: it could
+    /// lead elsewhere.
+    pub fn with_model(&self, model: &str) -> Result<Self> {
+        const MAX_BYTES: usize = 200;
+        let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
+        let invalid = || Error::ModelName { place: self.to_string() };
+        if model.trim().is_empty() || model.len() > MAX_BYTES || model.starts_with('.') || !model.chars().all(is_plain)
+        {
+            return Err(invalid());
+        }
+        Ok(match self {
+            // A path that is not text holds no model's place.
+            Source::Path(path) => match path.to_str() {
+                Some(text) => Source::Path(text.replace(MODEL, model).into()),
+                None => self.clone(),
+            },
+            Source::Glob(pattern) => Source::Glob(pattern.replace(MODEL, model)),
+            Source::Url(url) => {
+                let text = url.as_str().replace(MODEL_IN_URL, model).replace(MODEL, model);
+                Source::Url(Url::parse(&text).map_err(|_| invalid())?)
+            }
+            Source::Bucket(address) => Source::Bucket(address.with_key(address.key().replace(MODEL, model))),
+        })
+    }
 }
 
 impl FromStr for Source {
@@ -44,8 +106,9 @@ impl FromStr for Source {
                 // The text may hold a password: only the scheme is shown.
                 Err(_) => Err(unsupported("http...", "it is not a valid address")),
             },
+            Some(scheme) if BucketAddress::is_scheme(scheme) => Ok(Source::Bucket(text.parse()?)),
             Some(other) if other.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => {
-                Err(unsupported(&format!("{other}://..."), "only http and https addresses are read"))
+                Err(unsupported(&format!("{other}://..."), "addresses of this scheme are not read"))
             }
             _ if text.contains(['*', '?', '[']) => Ok(Source::Glob(text.to_owned())),
             _ => Ok(Source::Path(PathBuf::from(text))),
@@ -59,6 +122,7 @@ impl fmt::Display for Source {
             Source::Path(path) => write!(f, "{}", path.display()),
             Source::Glob(pattern) => f.write_str(pattern),
             Source::Url(url) => f.write_str(&fetch::place(url)),
+            Source::Bucket(address) => address.fmt(f),
         }
     }
 }
@@ -316,11 +380,52 @@ mod tests {
         assert_eq!("data/*.csv".parse::<Source>().unwrap(), Source::Glob("data/*.csv".into()));
         assert!(matches!("HTTPS://example.com/a.csv?x=*".parse::<Source>().unwrap(), Source::Url(_)));
         assert_eq!(r"C:\data\a.csv".parse::<Source>().unwrap(), Source::Path(r"C:\data\a.csv".into()));
+        for text in [
+            "s3://bucket/a.csv",
+            "gs://bucket/*.parquet",
+            "AZ://container/a.csv",
+            "abfss://c-1@acme.dfs.core.windows.net/a",
+        ] {
+            assert!(matches!(text.parse::<Source>().unwrap(), Source::Bucket(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_models_name_takes_its_place_in_every_form() {
+        for (text, expected) in [
+            ("data/{model}.csv", "data/customers v1.csv"),
+            ("data/{model}/*.csv", "data/customers v1/*.csv"),
+            ("https://example.com/{model}.csv?of={model}", "https://example.com/customers%20v1.csv"),
+            ("s3://bucket/{model}/{model}-*.parquet", "s3://bucket/customers v1/customers v1-*.parquet"),
+        ] {
+            let source: Source = text.parse().unwrap();
+            assert!(source.names_model(), "{text}");
+            let of_model = source.with_model("customers v1").unwrap();
+            assert_eq!(of_model.to_string(), expected);
+            assert!(!of_model.names_model(), "{text}");
+        }
+        let query: Source = "https://example.com/x?of={model}".parse().unwrap();
+        let Source::Url(url) = query.with_model("a b").unwrap() else { panic!("no address") };
+        assert_eq!(url.query(), Some("of=a%20b"));
+    }
+
+    #[test]
+    fn a_models_name_leads_nowhere_else() {
+        for text in ["data/{model}.csv", "https://example.com/{model}", "s3://bucket/{model}/x"] {
+            let source: Source = text.parse().unwrap();
+            for model in [
+                "", " ", ".", "..", "../x", "a/b", r"a\b", "a*", "a?b", "[a]", "a%2fb", "a#b", "a&b=c", "a\nb",
+                "{model}",
+            ] {
+                assert!(matches!(source.with_model(model), Err(Error::ModelName { .. })), "{text} {model:?}");
+            }
+            assert!(source.with_model(&"a".repeat(201)).is_err());
+        }
     }
 
     #[test]
     fn refuses_other_schemes_without_showing_what_follows() {
-        for text in ["s3://bucket/secret", "file:///secret", "ftp://secret@host", "http://[secret", ""] {
+        for text in ["s3://secret@bucket", "file:///secret", "ftp://secret@host", "http://[secret", ""] {
             let error = text.parse::<Source>().unwrap_err();
             assert!(!error.to_string().contains("secret"), "{error}");
             assert!(error.remedy().is_some());

@@ -187,6 +187,7 @@ impl Stage {
             source: Source::Path(self.out.join("source").join(&source.file)),
             read: ReadOptions { encoding, ..ReadOptions::default() },
             fetch: FetchPolicy::strict(),
+            temp_dir: std::env::temp_dir(),
             identifiers: [("email".parse().unwrap(), vec![EMAIL_COLUMN.to_owned()])].into(),
             keep: vec!["segment".to_owned()],
             dataset: None,

@@ -171,6 +171,7 @@ impl World {
             source: Source::Path(source),
             read: ReadOptions::default(),
             fetch: FetchPolicy::strict(),
+            temp_dir: std::env::temp_dir(),
             identifiers: [("email".parse().unwrap(), vec!["email".to_owned()])].into(),
             keep: vec!["segment".to_owned()],
             dataset: None,
@@ -182,7 +183,13 @@ impl World {
     }
 
     pub(crate) fn rekey(&self, holder: &str) -> datafuse_holder::Result<Option<Rekeyed>> {
-        let request = RekeyRequest { old: self.dataset(holder), out: None, threads: 1 };
+        let request = RekeyRequest {
+            old: self.dataset(holder),
+            out: None,
+            fetch: FetchPolicy::strict(),
+            temp_dir: std::env::temp_dir(),
+            threads: 1,
+        };
         rekey(&self.party(holder), &request, &mut |_| true, &|_| {})
     }
 

@@ -1,5 +1,7 @@
 //! The directory that is the agreement itself: every holder of the space takes part, with the datasets that the space file names.
 
+use std::path::Path;
+
 use datafuse_engine::dataset::{BucketSettings, Source};
 use datafuse_space::{Location, Space};
 
@@ -18,8 +20,12 @@ impl Directory for SpaceFile {
             let mut datasets = Vec::new();
             for (dataset, described) in &participant.datasets {
                 let source = match space.dataset_location(id, dataset)? {
+                    // A protected dataset is one file, whatever its name; a table may be several.
+                    Location::Path(path) if described.table.is_some() && is_pattern(&path) => {
+                        Source::Glob(path.to_string_lossy().into_owned())
+                    }
                     Location::Path(path) => Source::Path(path),
-                    Location::Url(url) => Source::Url(url),
+                    Location::Url(url) => Source::from_url(&url)?,
                 };
                 datasets.push(DatasetPlace {
                     dataset: dataset.clone(),
@@ -35,4 +41,8 @@ impl Directory for SpaceFile {
         }
         Ok(holders)
     }
+}
+
+fn is_pattern(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| text.contains(['*', '?', '[']))
 }

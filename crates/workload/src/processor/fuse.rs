@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -20,7 +20,7 @@ use datafuse_core::{
 use datafuse_engine::{
     Caps,
     dataset::{
-        FetchPolicy, Source, fetch_to_file,
+        FetchPolicy, LocalFile,
         protected::{ProtectedFile, commitment},
     },
     fuse::{FuseKeys, FusedOutput, fuse as fuse_file},
@@ -90,7 +90,7 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progre
         for place in &holder.datasets {
             let delivered = Delivered { holder, dataset: &place.dataset, key_id, rekey: &rekey };
             let file = obtain(workload, holder, place)?;
-            match delivered.fuse(workload, &open, &secrets, &file.path, progress)? {
+            match delivered.fuse(workload, &open, &secrets, file.path(), progress)? {
                 Some(done) => fused.datasets.push(done),
                 None => fused.unchanged += 1,
             }
@@ -99,28 +99,21 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progre
     Ok(fused)
 }
 
-/// A dataset file at hand; one that was fetched goes when this is dropped.
-struct AtHand {
-    path: PathBuf,
-    _fetched: Option<tempfile::TempPath>,
-}
-
-fn obtain(workload: &Workload, holder: &Holder, place: &DatasetPlace) -> Result<AtHand> {
-    let missing = |path: &Path| Error::DatasetMissing {
-        holder: holder.id.clone(),
-        dataset: place.dataset.clone(),
-        path: path.to_owned(),
+/// Brings a dataset to this machine; what was fetched goes when it is dropped.
+fn obtain(workload: &Workload, holder: &Holder, place: &DatasetPlace) -> Result<LocalFile> {
+    let policy = FetchPolicy {
+        allow_hosts: workload.allow_hosts().to_vec(),
+        bucket: place.bucket.clone(),
+        ..FetchPolicy::strict()
     };
-    match &place.source {
-        Source::Path(path) if path.is_file() => Ok(AtHand { path: path.clone(), _fetched: None }),
-        Source::Path(path) => Err(missing(path)),
-        Source::Glob(pattern) => Err(missing(Path::new(pattern))),
-        Source::Url(url) => {
-            let policy = FetchPolicy { allow_hosts: workload.allow_hosts().to_vec(), ..FetchPolicy::strict() };
-            let fetched = fetch_to_file(url, &policy, &workload.limits().temp_dir)?;
-            Ok(AtHand { path: fetched.to_path_buf(), _fetched: Some(fetched) })
-        }
-    }
+    LocalFile::of(&place.source, &policy, &workload.limits().temp_dir).map_err(|error| match error.is_missing() {
+        true => Error::DatasetMissing {
+            holder: holder.id.clone(),
+            dataset: place.dataset.clone(),
+            path: place.source.to_string().into(),
+        },
+        false => error.into(),
+    })
 }
 
 struct Delivered<'a> {

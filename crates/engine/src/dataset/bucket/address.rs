@@ -98,7 +98,7 @@ impl BucketAddress {
     }
 
     /// The same bucket with another key.
-    pub(super) fn with_key(&self, key: String) -> Self {
+    pub(crate) fn with_key(&self, key: String) -> Self {
         Self { key, is_folder: false, ..self.clone() }
     }
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs a command beside emulators of S3, Google Cloud Storage and Azure Blob Storage, and stops them after it.
 
-    target/emulators/python/bin/python crates/space/tests/emulators.py cargo test -p datafuse-space
+    target/emulators/python/bin/python tests/emulators.py cargo test -p datafuse-space
 
 ./test.sh installs what it needs (moto, azurite) under target/emulators. The emulators listen on free ports of this machine; the
-command finds them in DATAFUSE_TEST_S3, DATAFUSE_TEST_GCS and DATAFUSE_TEST_AZURE. One moto serves both of the former: the XML
+command finds them in DATAFUSE_TEST_S3, DATAFUSE_TEST_GCS and DATAFUSE_TEST_AZURE, and in DATAFUSE_TEST_AZURE_SAS a token that
+may read, write and list in the latter. One moto serves both of the former: the XML
 interface of Google Cloud Storage, which the program uses, is that of S3 but for how a request is authorised.
 """
 
@@ -19,9 +20,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.parse
 import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOOLS = os.path.join(ROOT, "target", "emulators")
 # Only letters: clients of Google Cloud Storage encode a hyphen, which moto takes for another name.
 BUCKET = "datafusetest"
@@ -105,6 +107,17 @@ def make_container(endpoint):
     request(url, {**named, "Content-Type": content_type, "Authorization": authorization})
 
 
+def shared_access_signature():
+    """Gives an account SAS for all of the blob service, valid for a day."""
+    expires = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=1)
+    named = {"sp": "rwlc", "ss": "b", "srt": "sco", "st": "", "se": expires.strftime("%Y-%m-%dT%H:%M:%SZ"), "sip": "", "spr": ""}
+    named["sv"] = "2018-11-09"
+    to_sign = "".join(f"{value}\n" for value in [ACCOUNT, *named.values()])
+    signature = hmac.new(base64.b64decode(KEY), to_sign.encode(), hashlib.sha256).digest()
+    named["sig"] = base64.b64encode(signature).decode()
+    return urllib.parse.urlencode({name: value for name, value in named.items() if value})
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -124,6 +137,7 @@ def main():
             request(f"{s3}/{BUCKET}", {})
             make_container(azure)
             found = {"DATAFUSE_TEST_S3": s3, "DATAFUSE_TEST_GCS": s3, "DATAFUSE_TEST_AZURE": azure}
+            found["DATAFUSE_TEST_AZURE_SAS"] = shared_access_signature()
             found["NO_PROXY"] = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"]))
             sys.exit(subprocess.run(sys.argv[1:], env={**os.environ, **found}).returncode)
         finally:
