@@ -16,8 +16,8 @@ use crate::{
     error::Error,
     layout::Layout,
     location::{
-        DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable, has_credentials, is_bucket, is_loopback,
-        stays_within,
+        DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable, has_credentials, is_bucket,
+        is_loopback, stays_within,
     },
     mailbox::{self, FolderMailbox, Mailbox, Patience, announcement_name},
 };

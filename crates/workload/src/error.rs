@@ -366,8 +366,8 @@ impl Error {
                 true
             }
             Self::Space(error) => error.is_retryable(),
-            Self::Engine(error) => error.is_retryable(),
             Self::Delivery(error) => error.is_retryable(),
+            Self::Engine(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Read},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -115,6 +115,11 @@ struct Verified {
 impl Verified {
     fn read(path: &Path, space: &Space) -> Result<Self> {
         let signers: Vec<_> = std::iter::once(space.workload()).chain(space.workload_former()).cloned().collect();
+        if !path.exists() {
+            let fact = format!("there is no {}", path.display());
+            let remedy = "give the folder of an event, or its files, as they were delivered";
+            return Err(Failure::new(Code::Data, fact, remedy));
+        }
         let bytes = read(path)?;
         let (signed, index) = SignedReport::verify(&bytes, &signers)?;
         signed.check_root(&space.root().to_string())?;
@@ -142,15 +147,8 @@ fn within(path: &Path, name: &str) -> PathBuf {
 fn read(path: &Path) -> Result<Vec<u8>> {
     let failed = |source| Failure::file("read", path, &source);
     let mut bytes = Vec::new();
-    let opened = File::open(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => Failure::new(
-            Code::Data,
-            format!("there is no {}", path.display()),
-            "give the folder of an event, or its files as they were delivered",
-        ),
-        _ => failed(source),
-    });
-    opened?.take(MAX_ENVELOPE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
+    file.take(MAX_ENVELOPE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_ENVELOPE_BYTES {
         let fact = format!("{} has more than {MAX_ENVELOPE_BYTES} bytes, which no report has", path.display());
         return Err(Failure::new(Code::Data, fact, "give the files of a report as they were delivered"));

@@ -2,6 +2,7 @@
 //! revocation, and everything that a mailbox may do to messages.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod delivery;
 mod enrolment;
 mod epochs;
 mod hostile;

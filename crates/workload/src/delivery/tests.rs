@@ -1,6 +1,6 @@
 //! Deliveries of a workload to folders, real endpoints and emulated buckets. The report is made by hand; nothing is matched.
 //!
-//! Buckets are those of `crates/space/tests/emulators.py`; without it those tests only say so.
+//! Buckets are those of `tests/emulators.py`; without it those tests only say so.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 #[path = "../../tests/endpoint_server/mod.rs"]
