@@ -27,7 +27,8 @@ impl World {
     fn allow_table(&self, holder: &str, location: &str, table: &str) {
         let path = self.path("workload/space.yaml");
         let mut agreement: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
-        let at = agreement.iter().position(|line| line.contains("location:") && line.contains(holder)).unwrap();
+        let begins = agreement.iter().position(|line| *line == format!("  {holder}:")).unwrap();
+        let at = begins + agreement[begins..].iter().position(|line| line.contains("location:")).unwrap();
         let line = &agreement[at];
         let location = self.path("shared").join(location);
         let dataset = format!("customers: {{ location: \"{}\", table: {table} }}", location.display());
@@ -68,7 +69,10 @@ fn python(arguments: &[&str]) -> std::io::Result<std::process::Output> {
 fn have_tools() -> bool {
     let found = python(&["-c", "import duckdb, pyarrow"]).is_ok_and(|output| output.status.success());
     let required = std::env::var("DATAFUSE_TEST_EMULATORS").is_ok_and(|value| value == "required");
-    assert!(found || !required, "DuckDB and pyarrow are not installed: run the tests with ./test.sh, or see CONTRIBUTING.md");
+    assert!(
+        found || !required,
+        "DuckDB and pyarrow are not installed: run the tests with ./test.sh, or see CONTRIBUTING.md"
+    );
     if !found {
         eprintln!("skipped: DuckDB and pyarrow are not in target/emulators/python");
     }
@@ -113,7 +117,8 @@ fn tables_that_duckdb_and_pyarrow_encrypted_match_as_the_truth_says() {
         let encoding: &[&str] = if holder == "globex" { &["--encoding", "latin1"] } else { &[] };
         let plain = format!("{holder}-plain.parquet");
         world.table(holder, &plain, &[&identifier[..], &["--keep", "segment"], encoding].concat()).done();
-        let (plain, out) = (world.path("shared").join(plain), world.path("shared").join(format!("{holder}-out.parquet")));
+        let (plain, out) =
+            (world.path("shared").join(plain), world.path("shared").join(format!("{holder}-out.parquet")));
 
         // Both tools read what was written, and see the same.
         let said = tools(&["read", plain.to_str().unwrap()]);
@@ -126,7 +131,9 @@ fn tables_that_duckdb_and_pyarrow_encrypted_match_as_the_truth_says() {
         world.allow_table(holder, &format!("{holder}-out.parquet"), &format!("{{ encryption_key_from: {variable} }}"));
     }
 
-    world.workload("CHECK_COMMON_CUSTOMERS", &[("GLOBEX_PARQUET_KEY", KEY)]).refused(3, "INITECH_PARQUET_KEY is not set");
+    world
+        .workload("CHECK_COMMON_CUSTOMERS", &[("GLOBEX_PARQUET_KEY", KEY)])
+        .refused(3, "INITECH_PARQUET_KEY is not set");
     let keys = [("GLOBEX_PARQUET_KEY", KEY), ("INITECH_PARQUET_KEY", KEY)];
     let wrong = [keys[0], ("INITECH_PARQUET_KEY", "another key, of thirty-two bytes")];
     let said = world.workload("CHECK_COMMON_CUSTOMERS", &wrong).refused(4, "does not open with the key");
@@ -202,7 +209,10 @@ fn a_table_in_several_files_is_one_dataset() {
     fs::remove_file(world.path("shared/parts/b.csv")).unwrap();
     world.workload("CHECK_COMMON_CUSTOMERS", &[]).done();
     let report = world.report();
-    assert_eq!((&report["parties"][1]["unique"], &report["provenance"]["datasets"][1]["version"]), (&json!(2), &json!(2)));
+    assert_eq!(
+        (&report["parties"][1]["unique"], &report["provenance"]["datasets"][1]["version"]),
+        (&json!(2), &json!(2))
+    );
 }
 
 #[test]

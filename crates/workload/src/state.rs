@@ -34,7 +34,11 @@ pub use membership::Due;
 use crate::error::{Error, Result};
 
 /// The schema, one script a version; `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("state/0001_initial.sql"), include_str!("state/0002_rotation.sql"), include_str!("state/0004_unauthenticated.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("state/0001_initial.sql"),
+    include_str!("state/0002_rotation.sql"),
+    include_str!("state/0004_unauthenticated.sql"),
+];
 
 const NONCE_BYTES: usize = 12;
 

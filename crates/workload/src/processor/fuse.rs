@@ -153,9 +153,7 @@ impl Delivered<'_> {
         match (looked, &place.table) {
             (Some((path, Ok(_))), _) => self.fuse(workload, open, secrets, path, progress),
             (Some((_, Err(error @ datafuse_engine::Error::Io { .. }))), _) => Err(error.into()),
-            (_, Some(table)) => {
-                token_table::fuse(self, workload, (open, secrets), (place, table), paths, progress)
-            }
+            (_, Some(table)) => token_table::fuse(self, workload, (open, secrets), (place, table), paths, progress),
             (Some((_, Err(error))), None) => Err(token_table::not_allowed(self, error)),
             (None, None) => Err(Error::NoDataset { holder: self.holder.id.clone() }),
         }

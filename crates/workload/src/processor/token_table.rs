@@ -45,7 +45,9 @@ pub enum TokenTableError {
         source: datafuse_engine::Error,
     },
     /// The environment variable that holds a table's key is not set.
-    #[error("the key of dataset '{dataset}' of '{holder}' is not there: the environment variable {variable} is not set")]
+    #[error(
+        "the key of dataset '{dataset}' of '{holder}' is not there: the environment variable {variable} is not set"
+    )]
     NoKey {
         /// Whose it is.
         holder: ParticipantId,
@@ -55,7 +57,9 @@ pub enum TokenTableError {
         variable: String,
     },
     /// The environment variable of a table's key holds none.
-    #[error("the environment variable {variable}, for dataset '{dataset}' of '{holder}', does not hold a key: {source}")]
+    #[error(
+        "the environment variable {variable}, for dataset '{dataset}' of '{holder}', does not hold a key: {source}"
+    )]
     InvalidKey {
         /// Whose it is.
         holder: ParticipantId,
@@ -150,7 +154,9 @@ impl From<TokenTableError> for Error {
 pub(super) fn not_allowed(delivered: &Delivered<'_>, source: datafuse_engine::Error) -> Error {
     use datafuse_engine::Error as E;
     match source {
-        E::NotParquet { .. } | E::NotProtected { .. } | E::Envelope { source: datafuse_core::Error::Malformed { .. }, .. } => {
+        E::NotParquet { .. }
+        | E::NotProtected { .. }
+        | E::Envelope { source: datafuse_core::Error::Malformed { .. }, .. } => {
             let (holder, dataset) = (delivered.holder.id.clone(), delivered.dataset.clone());
             TokenTableError::NotAllowed { holder, dataset, source }.into()
         }
@@ -190,7 +196,8 @@ pub(super) fn fuse(
     let options =
         ReadOptions { format: format(place, table), parquet_key: place.parquet_key.clone(), ..ReadOptions::default() };
     let names: Vec<_> = workload.space().kinds().iter().map(|kind| kind.name().clone()).collect();
-    let opened = TokenTable::open(files, &place.source.to_string(), &options, &names, &table.columns).map_err(refused)?;
+    let opened =
+        TokenTable::open(files, &place.source.to_string(), &options, &names, &table.columns).map_err(refused)?;
     let kinds = fuse_kinds(delivered, workload, secrets, &opened, version, progress, &refused)?;
     // The files may have been replaced while they were read.
     if commitment(files)? != sha256 {
