@@ -47,19 +47,19 @@ if ((${#packages[@]})); then
 fi
 
 # The versions that the tests were written with; another line here installs them anew.
-moto='moto[server]==5.2.5' azurite='azurite@3.35.0'
+moto='moto[server]==5.2.5' azurite='azurite@3.35.0' duckdb='duckdb==2.0.1' pyarrow='pyarrow==26.0.1'
 tools=target/emulators
-if [[ $(cat "$tools/installed" 2>/dev/null) != "$moto $azurite" ]]; then
-  say "installing $moto and $azurite in $tools"
+if [[ $(cat "$tools/installed" 2>/dev/null) != "$moto $azurite $duckdb $pyarrow" ]]; then
+  say "installing $moto, $azurite, $duckdb and $pyarrow in $tools"
   rm -rf "$tools"
   mkdir -p "$tools"
-  if ! { python3 -m venv "$tools/python" && "$tools/python/bin/python" -m pip install --quiet "$moto" &&
+  if ! { python3 -m venv "$tools/python" && "$tools/python/bin/python" -m pip install --quiet "$moto" "$duckdb" "$pyarrow" &&
     npm install --prefix "$tools" --no-audit --no-fund --ignore-scripts --silent "$azurite"; }; then
-    echo "Error: the emulators of object stores cannot be installed." >&2
+    echo "Error: the emulators of object stores, DuckDB and pyarrow cannot be installed." >&2
     echo "Try: see that pip and npm reach their registries, then run $0 again" >&2
     exit 1
   fi
-  echo "$moto $azurite" >"$tools/installed"
+  echo "$moto $azurite $duckdb $pyarrow" >"$tools/installed"
 fi
 with_emulators=("$tools/python/bin/python" tests/emulators.py env DATAFUSE_TEST_EMULATORS=required)
 

@@ -3,10 +3,12 @@
 
     target/emulators/python/bin/python crates/engine/tests/encrypted_parquet.py write FOLDER
     target/emulators/python/bin/python crates/engine/tests/encrypted_parquet.py read FILE [KEY]
+    target/emulators/python/bin/python crates/engine/tests/encrypted_parquet.py encrypt TOOL IN OUT KEY
 
 `write` makes one file a variant, named after it. Row i (from 1) is: row_number = i, email = user<i>@example.com or null where 7
 divides i, segment = gold or silver in turn, token = 32 bytes of i mod 251. `read` reads a file with DuckDB and with pyarrow, and
-prints for each the columns, the number of rows, and the SHA-256 of the rows.
+prints for each the columns, the number of rows, and the SHA-256 of the rows. `encrypt` reads a plain file with TOOL, duckdb or
+pyarrow, and writes it encrypted with the same.
 """
 
 import hashlib
@@ -104,7 +106,20 @@ def read(path, key=None):
     print("pyarrow", ",".join(found.column_names), len(rows), digest(rows))
 
 
+def encrypt(tool, plain, out, key):
+    if tool == "duckdb":
+        database = duckdb.connect()
+        database.execute("SET force_mbedtls_unsafe = 'true'")
+        database.execute(f"PRAGMA add_parquet_key('key', '{key}')")
+        rows = f"SELECT * FROM read_parquet('{plain}')"
+        database.execute(f"COPY ({rows}) TO '{out}' (FORMAT parquet, ENCRYPTION_CONFIG {{footer_key: 'key'}})")
+    else:
+        properties = pe.create_encryption_properties(key.encode())
+        pq.write_table(pq.read_table(plain), out, encryption_properties=properties)
+
+
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or sys.argv[1] not in ("write", "read"):
+    work = {"write": write, "read": read, "encrypt": encrypt}
+    if len(sys.argv) < 3 or sys.argv[1] not in work:
         sys.exit(__doc__)
-    (write if sys.argv[1] == "write" else read)(*sys.argv[2:])
+    work[sys.argv[1]](*sys.argv[2:])

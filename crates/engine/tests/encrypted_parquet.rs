@@ -27,11 +27,8 @@ const KEY_OF_16: &str = "0123456789abcdef";
 const KEY_OF_24: &str = "0123456789abcdefghijklmn";
 
 fn open_with(path: &Path, key: Option<&str>, columns: Option<&[String]>) -> Result<SourceReader, Error> {
-    let options = ReadOptions {
-        parquet_key: key.map(|key| key.parse().unwrap()),
-        batch_rows: 700,
-        ..ReadOptions::default()
-    };
+    let options =
+        ReadOptions { parquet_key: key.map(|key| key.parse().unwrap()), batch_rows: 700, ..ReadOptions::default() };
     let source: Source = path.to_str().unwrap().parse()?;
     SourceReader::open(&source, &options, &FetchPolicy::strict(), columns)
 }
@@ -43,7 +40,9 @@ fn read(path: &Path, key: Option<&str>) -> Result<Vec<Vec<Option<Vec<u8>>>>, Err
     for batch in open_with(path, key, Some(&columns))? {
         let batch = batch?.batch;
         let columns: Vec<_> = batch.columns().iter().map(|column| column_as_bytes("c", column).unwrap()).collect();
-        rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).map(<[u8]>::to_vec)).collect()));
+        rows.extend(
+            (0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).map(<[u8]>::to_vec)).collect()),
+        );
     }
     Ok(rows)
 }
@@ -81,7 +80,10 @@ fn tools(arguments: &[&str]) -> Option<String> {
     let run = |arguments: &[&str]| Command::new(&python).args(arguments).output();
     if !run(&["-c", "import duckdb, pyarrow"]).is_ok_and(|output| output.status.success()) {
         let required = std::env::var("DATAFUSE_TEST_EMULATORS").is_ok_and(|value| value == "required");
-        assert!(!required, "DuckDB and pyarrow are not installed: run the tests with ./test.sh, or see CONTRIBUTING.md");
+        assert!(
+            !required,
+            "DuckDB and pyarrow are not installed: run the tests with ./test.sh, or see CONTRIBUTING.md"
+        );
         eprintln!("skipped: DuckDB and pyarrow are not in {}", python.display());
         return None;
     }
@@ -116,8 +118,7 @@ fn files_of_duckdb_and_pyarrow_give_the_rows_that_were_written() {
         assert!(read(&path, Some(key)).unwrap() == expected, "{name}");
         assert!(open_with(&path, Some(key), None).unwrap().warnings().is_empty(), "{name}");
     }
-    let duckdb =
-        [("key32", KEY), ("key16", KEY_OF_16), ("row_groups", KEY), ("v2", KEY), ("uncompressed", KEY)];
+    let duckdb = [("key32", KEY), ("key16", KEY_OF_16), ("row_groups", KEY), ("v2", KEY), ("uncompressed", KEY)];
     for (name, key) in duckdb {
         let path = path(&format!("duckdb_{name}"));
         assert!(read(&path, Some(key)).unwrap() == expected, "{name}");
@@ -173,7 +174,8 @@ fn write(path: &Path, count: usize, encryption: Option<EncryptionPropertiesBuild
         ("segment", text(3)),
         ("token", Arc::new(tokens)),
     ];
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
     let batch = batch.unwrap();
     let mut properties = WriterProperties::builder()
         .set_writer_version(version)

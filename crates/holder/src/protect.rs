@@ -195,8 +195,9 @@ impl Tokenising {
                 .collect(),
             keep: request.keep.clone(),
         };
-        let reader = SourceReader::open(&request.source, &request.read, &request.fetch, Some(spec.columns().as_slice()))
-            .map_err(|error| name_the_flag(error, &spec))?;
+        let reader =
+            SourceReader::open(&request.source, &request.read, &request.fetch, Some(spec.columns().as_slice()))
+                .map_err(|error| name_the_flag(error, &spec))?;
         Ok(Self {
             kinds: identifiers.iter().map(|(kind, _)| (*kind).clone()).collect(),
             identifiers: identifiers.into_iter().map(|(kind, columns)| (kind.name().clone(), columns)).collect(),
@@ -227,8 +228,7 @@ impl Tokenising {
         let (bytes, of) = (AtomicU64::new(0), self.reader.total_bytes());
         let told = |rows| progress(Progress { rows, bytes: bytes.load(Ordering::Relaxed), of });
         let metered = Metered { reader: &mut self.reader, bytes: &bytes };
-        let summary =
-            tokenise::protect(metered, &self.spec, writer, Some(&mut quarantine), request.threads, &told)?;
+        let summary = tokenise::protect(metered, &self.spec, writer, Some(&mut quarantine), request.threads, &told)?;
         Ok(Tokenised {
             identifiers: self.identifiers,
             summary,

@@ -542,7 +542,10 @@ mod tests {
         let (_keep, found) = findings(table("{}").unwrap());
         assert!(has(&found, Severity::Warning, at, "unauthenticated"), "{found:#?}");
         let location = "participants.acme.datasets.customers.location";
-        assert!(found.iter().any(|finding| finding.place == location && finding.remedy.contains("--table")), "{found:#?}");
+        assert!(
+            found.iter().any(|finding| finding.place == location && finding.remedy.contains("--table")),
+            "{found:#?}"
+        );
         let (_keep, found) = findings(example::space());
         assert!(!found.iter().any(|finding| finding.message.contains("unauthenticated")));
         table("{ columns: { email: mail }, encryption_key_from: ACME_KEY_2 }").unwrap();

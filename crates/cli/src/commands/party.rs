@@ -403,13 +403,7 @@ fn counts_text(summary: &ProtectSummary, identifiers: &Identifiers, quarantine: 
 }
 
 /// Says what a person should look at before the match rate surprises somebody.
-fn advise(
-    party: &Party,
-    summary: &ProtectSummary,
-    identifiers: &Identifiers,
-    not_utf8_rows: u64,
-    console: &Console,
-) {
+fn advise(party: &Party, summary: &ProtectSummary, identifiers: &Identifiers, not_utf8_rows: u64, console: &Console) {
     let rows = summary.rows;
     for kind in party.space().kinds().iter().map(|kind| kind.name()) {
         if !identifiers.contains_key(kind) {

@@ -97,6 +97,7 @@ impl World {
             "DATAFUSE_KEY",
             "DATAFUSE_PARTY",
             "DATAFUSE_PASSPHRASE_FILE",
+            "DATAFUSE_PARQUET_KEY_FILE",
             "DATAFUSE_REDIS",
             "DATAFUSE_HTTP",
             "DATAFUSE_GROUP_BACKEND",

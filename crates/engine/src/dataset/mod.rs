@@ -36,6 +36,8 @@ pub use self::opening::{BucketSettings, ParquetKey};
 pub use self::parquet::encryption::EncryptionProblem;
 pub use self::quarantine::Quarantine;
 pub use self::reader::{SourceReader, matching_files};
+pub use self::source::{
+    Encoding, Format, Original, ReadOptions, RejectReason, Rejected, Source, SourceBatch, SourceWarning,
+};
 pub use self::table_writer::TableWriter;
 pub use self::token_table::TokenTableProblem;
-pub use self::source::{Encoding, Format, Original, ReadOptions, RejectReason, Rejected, Source, SourceBatch, SourceWarning};

@@ -251,8 +251,13 @@ mod tests {
             let delivered = writer.finish(&DatasetCounts::default()).unwrap();
             assert_eq!(delivered.rows, 3);
             let kinds = [kind.clone()];
-            let table =
-                TokenTable::open(std::slice::from_ref(&path), "t", &ReadOptions::default(), &kinds, &Default::default());
+            let table = TokenTable::open(
+                std::slice::from_ref(&path),
+                "t",
+                &ReadOptions::default(),
+                &kinds,
+                &Default::default(),
+            );
             let table = table.unwrap();
             let found = table.read(&kind, 10).unwrap().next().unwrap().unwrap();
             let tokens = found.column(1).as_fixed_size_binary();
@@ -266,7 +271,12 @@ mod tests {
             }
         }
         let text = std::fs::read_to_string(folder.path().join("t.csv")).unwrap();
-        assert!(text.starts_with(&format!("row,email,segment,amount\n1,{},\"a \"\"b\"\", c\",1.5\n2,,,\n", "ab".repeat(32))));
+        assert!(
+            text.starts_with(&format!(
+                "row,email,segment,amount\n1,{},\"a \"\"b\"\", c\",1.5\n2,,,\n",
+                "ab".repeat(32)
+            ))
+        );
         let text = std::fs::read_to_string(folder.path().join("t.jsonl")).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines[0]["segment"], "a \"b\", c");

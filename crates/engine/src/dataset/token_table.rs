@@ -316,10 +316,12 @@ fn tokens(place: &str, column: &str, array: &ArrayRef, rows: &[u64]) -> Result<F
         }
         let good = match is_text {
             true => value.iter().all(|digit| !digit.is_ascii_uppercase()) && hex::decode_to_slice(value, token).is_ok(),
-            false => value.len() == token.len() && {
-                token.copy_from_slice(value);
-                true
-            },
+            false => {
+                value.len() == token.len() && {
+                    token.copy_from_slice(value);
+                    true
+                }
+            }
         };
         if !good {
             return Err(trouble(place, Some(column), Some(*row), TokenTableProblem::NotAToken));
@@ -377,7 +379,8 @@ mod tests {
         std::fs::write(&file, format!("row,mail,phone,segment\n9,{},,gold\n8,,,\n", "ab".repeat(32))).unwrap();
         let kinds: Vec<KindName> = ["email", "iban", "phone"].map(|kind| kind.parse().unwrap()).into();
         let columns = BTreeMap::from([(kinds[0].clone(), "mail".to_owned())]);
-        let open = |columns| TokenTable::open(std::slice::from_ref(&file), "t", &ReadOptions::default(), &kinds, columns);
+        let open =
+            |columns| TokenTable::open(std::slice::from_ref(&file), "t", &ReadOptions::default(), &kinds, columns);
         let table = open(&columns).unwrap();
         assert_eq!(table.kinds().map(KindName::as_str).collect::<Vec<_>>(), ["email", "phone"]);
         assert_eq!(table.kept().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["segment"]);
@@ -415,8 +418,7 @@ mod tests {
         std::fs::write(&file, format!("email,b\n{0},2\n{0},2,3\n", "ab".repeat(32))).unwrap();
         let kind: KindName = "email".parse().unwrap();
         let kinds = [kind.clone()];
-        let table =
-            TokenTable::open(&[file], "t", &ReadOptions::default(), &kinds, &BTreeMap::new()).unwrap();
+        let table = TokenTable::open(&[file], "t", &ReadOptions::default(), &kinds, &BTreeMap::new()).unwrap();
         let error = table.read(&kind, 10).unwrap().find_map(Result::err).unwrap();
         assert!(matches!(error, Error::TokenTable { row: Some(2), problem: TokenTableProblem::UnreadableRow, .. }));
     }

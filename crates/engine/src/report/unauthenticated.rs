@@ -58,7 +58,8 @@ impl Report {
     /// Makes the warnings of a report that is otherwise done.
     pub(super) fn find_warnings(&self) -> Vec<ReportWarning> {
         let nothing_matched = |holder: &ParticipantId| {
-            self.kinds().all(|kind| kind.parties.iter().all(|party| party.holder != *holder || party.matched == Some(0)))
+            self.kinds()
+                .all(|kind| kind.parties.iter().all(|party| party.holder != *holder || party.matched == Some(0)))
         };
         self.unauthenticated()
             .filter(|dataset| nothing_matched(&dataset.holder))
@@ -115,7 +116,10 @@ mod tests {
         assert!(report(apart(), false).warnings.is_empty());
         let report = report(apart(), true);
         assert_eq!(report.warnings.len(), 1);
-        assert_eq!((report.warnings[0].holder.as_str(), report.warnings[0].warning.as_str()), ("globex", WARNING_WITHOUT_MATCH));
+        assert_eq!(
+            (report.warnings[0].holder.as_str(), report.warnings[0].warning.as_str()),
+            ("globex", WARNING_WITHOUT_MATCH)
+        );
         assert!(report.to_json_pretty().contains("unauthenticated-without-match"));
         for text in [report.summary_text(), report_html::render(&report)] {
             assert!(text.contains("another token key"), "{text}");

@@ -44,7 +44,9 @@ pub enum TokenTableError {
         source: datafuse_engine::Error,
     },
     /// The environment variable that holds a table's key is not set.
-    #[error("the key of dataset '{dataset}' of '{holder}' is not there: the environment variable {variable} is not set")]
+    #[error(
+        "the key of dataset '{dataset}' of '{holder}' is not there: the environment variable {variable} is not set"
+    )]
     NoKey {
         /// Whose it is.
         holder: ParticipantId,
@@ -54,7 +56,9 @@ pub enum TokenTableError {
         variable: String,
     },
     /// The environment variable of a table's key holds none.
-    #[error("the environment variable {variable}, for dataset '{dataset}' of '{holder}', does not hold a key: {source}")]
+    #[error(
+        "the environment variable {variable}, for dataset '{dataset}' of '{holder}', does not hold a key: {source}"
+    )]
     InvalidKey {
         /// Whose it is.
         holder: ParticipantId,
@@ -149,7 +153,9 @@ impl From<TokenTableError> for Error {
 pub(super) fn not_allowed(delivered: &Delivered<'_>, source: datafuse_engine::Error) -> Error {
     use datafuse_engine::Error as E;
     match source {
-        E::NotParquet { .. } | E::NotProtected { .. } | E::Envelope { source: datafuse_core::Error::Malformed { .. }, .. } => {
+        E::NotParquet { .. }
+        | E::NotProtected { .. }
+        | E::Envelope { source: datafuse_core::Error::Malformed { .. }, .. } => {
             let (holder, dataset) = (delivered.holder.id.clone(), delivered.dataset.clone());
             TokenTableError::NotAllowed { holder, dataset, source }.into()
         }
@@ -187,10 +193,14 @@ pub(super) fn fuse(
     let last = accepted.as_ref().map_or(0, |accepted| accepted.version);
     let version = last.checked_add(1).ok_or(Error::NumbersExhausted)?;
 
-    let options =
-        ReadOptions { format: format(place, table).or_else(|| files.first().and_then(LocalFile::format)), parquet_key: place.parquet_key.clone(), ..ReadOptions::default() };
+    let options = ReadOptions {
+        format: format(place, table).or_else(|| files.first().and_then(LocalFile::format)),
+        parquet_key: place.parquet_key.clone(),
+        ..ReadOptions::default()
+    };
     let names: Vec<_> = workload.space().kinds().iter().map(|kind| kind.name().clone()).collect();
-    let opened = TokenTable::open(&paths, &place.source.to_string(), &options, &names, &table.columns).map_err(refused)?;
+    let opened =
+        TokenTable::open(&paths, &place.source.to_string(), &options, &names, &table.columns).map_err(refused)?;
     let kinds = fuse_kinds(delivered, workload, secrets, &opened, version, progress, &refused)?;
     // The files may have been replaced while they were read.
     if commitment(&paths)? != sha256 {

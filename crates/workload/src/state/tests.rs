@@ -171,7 +171,7 @@ fn a_canary_stands_as_soon_as_somebody_else_vouches_for_it() {
     // Who was mistaken and alone mends it; after that it is settled.
     state.keep_canary(EPOCH, &a, &[3; 16]).unwrap();
     assert_eq!(state.canary(EPOCH).unwrap(), Some(([3; 16], a.clone())));
-    let accepted = AcceptedDataset {
+    let mut accepted = AcceptedDataset {
         holder: b.clone(),
         dataset: "customers".parse().unwrap(),
         version: 1,
@@ -179,8 +179,16 @@ fn a_canary_stands_as_soon_as_somebody_else_vouches_for_it() {
         key_id: keys().token().key_id(),
         rows: 1,
         kinds: BTreeMap::new(),
-        unauthenticated: false,
+        unauthenticated: true,
     };
+    // A table of tokens has no canary, and vouches for none.
+    state.accept_dataset(EPOCH, &accepted).unwrap();
+    assert!(!state.others_accepted(EPOCH, &a).unwrap());
+    assert_eq!(state.dataset(EPOCH, &b, &accepted.dataset).unwrap().as_ref(), Some(&accepted));
+    state.keep_canary(EPOCH, &a, &[5; 16]).unwrap();
+    assert_eq!(state.canary(EPOCH).unwrap(), Some(([5; 16], a.clone())));
+    state.keep_canary(EPOCH, &a, &[3; 16]).unwrap();
+    accepted.unauthenticated = false;
     state.accept_dataset(EPOCH, &accepted).unwrap();
     assert!(state.others_accepted(EPOCH, &a).unwrap() && !state.others_accepted(EPOCH, &b).unwrap());
     state.keep_canary(EPOCH, &a, &[4; 16]).unwrap();

@@ -71,9 +71,7 @@ impl EncryptionProblem {
                 "write the file with its prefix in it (store_aad_prefix=True in pyarrow), or without one"
             }
             Self::ColumnKey { .. } => "write the file with one footer key for all columns (uniform encryption)",
-            Self::PageAltered => {
-                "compare the file with the one that its holder wrote, and copy or download it again"
-            }
+            Self::PageAltered => "compare the file with the one that its holder wrote, and copy or download it again",
         }
     }
 }
@@ -83,7 +81,9 @@ impl std::fmt::Display for EncryptionProblem {
         match self {
             Self::KeyMissing => f.write_str("is encrypted Parquet, and no key for it is given"),
             Self::KeyUnneeded => f.write_str("is not encrypted, but a key for encrypted Parquet is given"),
-            Self::WrongKey => f.write_str("does not open with the key given: it is another one, or the file was altered"),
+            Self::WrongKey => {
+                f.write_str("does not open with the key given: it is another one, or the file was altered")
+            }
             Self::KeyOf24Bytes => f.write_str("is encrypted Parquet, and keys of 24 characters (AES-192) are not read"),
             Self::CtrPages => {
                 f.write_str("is encrypted with AES_GCM_CTR_V1, which leaves pages unauthenticated and is not read")

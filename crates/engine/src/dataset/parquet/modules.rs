@@ -277,7 +277,8 @@ impl Shared {
         let content = self.open(start, header_bytes, &chunk.place(kind, ordinal))?;
         let body_bytes = self.module_bytes(start + header_bytes, chunk.bytes.end, MAX_PAGE_BYTES)?;
         let body = body_bytes - FRAME_BYTES;
-        let header = PlainHeader::of(&content, body, dictionary).map_err(|_| self.malformed("a page header is broken"))?;
+        let header =
+            PlainHeader::of(&content, body, dictionary).map_err(|_| self.malformed("a page header is broken"))?;
         if header.plain_bytes > MAX_PAGE_BYTES
             || (header.plain_bytes > EXPANSION_MATTERS_BYTES && header.plain_bytes / MAX_EXPANSION > body)
         {
@@ -480,7 +481,9 @@ mod tests {
         let seal = |aad: &[u8]| {
             let sealing = LessSafeKey::new(UnboundKey::new(&AES_128_GCM, key.as_bytes()).unwrap());
             let mut content = b"content".to_vec();
-            sealing.seal_in_place_append_tag(Nonce::assume_unique_for_key([7; 12]), Aad::from(aad), &mut content).unwrap();
+            sealing
+                .seal_in_place_append_tag(Nonce::assume_unique_for_key([7; 12]), Aad::from(aad), &mut content)
+                .unwrap();
             [&(12 + content.len() as u32).to_le_bytes()[..], &[7; 12], &content].concat()
         };
         let bound = ModuleKey::new(&key, Binding::Place { file: b"file".to_vec() }).unwrap();
