@@ -84,7 +84,7 @@ fn shared_prefix(a: &str, b: &str) -> usize {
 }
 
 /// Column names for a message, at most 20 of them.
-pub(super) fn shown_columns(columns: &[String]) -> String {
+pub(crate) fn shown_columns(columns: &[String]) -> String {
     const SHOWN: usize = 20;
     if columns.is_empty() {
         return "none".to_owned();

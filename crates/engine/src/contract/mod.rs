@@ -1,0 +1,36 @@
+//! Data contracts: what a dataset has to be like, and whether it is.
+//!
+//! ```text
+//! ODCS file | platform descriptor -> Contract -> check(model, rows) -> ModelResult -> quality.json, quality.html
+//! data -> draft -> ODCS file
+//! ```
+//!
+//! Results name rules and count rows. They never hold a value, and neither do errors.
+
+mod check;
+mod descriptor;
+mod error;
+mod measure;
+mod model;
+mod moment;
+mod odcs;
+mod options;
+mod quality;
+mod result;
+mod rows;
+mod spool;
+mod sql;
+mod syntax;
+mod text_format;
+mod typed;
+
+pub use check::{CheckOptions, check};
+pub use error::{ContractError, Problem};
+pub use model::{
+    Bound, Check, Column, Comparison, Contract, Expectation, Limit, LogicalType, Model, Range, RowTest, Rule, RuleKind,
+    Server,
+};
+pub use moment::MomentFormat;
+pub use result::{ModelResult, RuleOutcome, RuleResult, Verdict};
+pub use rows::Rows;
+pub use text_format::TextFormat;
