@@ -108,7 +108,7 @@ pub(super) fn shown_column(name: &str) -> Cow<'_, str> {
     }
 }
 
-fn looks_like_value(name: &str) -> bool {
+pub(crate) fn looks_like_value(name: &str) -> bool {
     let digits = name.chars().filter(char::is_ascii_digit).count();
     name.contains('@') || name.chars().count() > 64 || (digits >= 4 && digits * 2 > name.len())
 }
