@@ -6,7 +6,7 @@ use datafuse_core::{
     id::{Epoch, EventId, ParticipantId},
     status::Status,
 };
-use datafuse_engine::report::Report;
+use datafuse_engine::{contract::QualityReport, report::Report};
 
 /// What processing an event led to.
 #[derive(Debug)]
@@ -36,6 +36,13 @@ pub enum Outcome {
         report: Box<Report>,
         /// What was fused for it.
         fused: Fused,
+    },
+    /// Datasets were held against their data contracts.
+    Checked {
+        /// The folder with `quality.json` and `quality.html`.
+        folder: PathBuf,
+        /// What was found.
+        report: Box<QualityReport>,
     },
 }
 
@@ -95,6 +102,13 @@ pub enum Stage<'a> {
         rows: u64,
         /// Rows in all.
         of: u64,
+    },
+    /// Rows of a dataset are being held against its contract.
+    Checking {
+        /// Whose dataset.
+        holder: &'a ParticipantId,
+        /// Rows done.
+        rows: u64,
     },
     /// The report is being written.
     Reporting,

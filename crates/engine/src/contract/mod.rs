@@ -12,6 +12,7 @@ mod descriptor;
 mod document;
 mod draft;
 mod error;
+mod location;
 mod measure;
 mod model;
 mod moment;
@@ -36,6 +37,7 @@ pub use document::{
 };
 pub use draft::{Draft, draft};
 pub use error::{ContractError, Problem};
+pub use location::source_of_model;
 pub use model::{
     Bound, Check, Column, Comparison, Contract, Expectation, Limit, LogicalType, Model, Range, RowTest, Rule, RuleKind,
     Server,
