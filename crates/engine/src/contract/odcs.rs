@@ -3,7 +3,7 @@
 //! Read are `servers`, `schema` with `properties`, `quality` on both, and of `slaProperties` freshness and latency. What else can
 //! be asked of data becomes a rule that is not checked; what says nothing about data (team, price, support) is passed over.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
 
@@ -123,8 +123,11 @@ fn model(object: &Node<'_>) -> Result<Model, Problem> {
         return Err(object.expected(&format!("at most {MAX_COLUMNS} properties")));
     }
     let mut key: Vec<(u64, String, String)> = Vec::new();
+    // What rules call a column, and what the data calls it.
+    let mut physical: BTreeMap<String, String> = BTreeMap::new();
     for property in &properties {
         let column = column(property)?;
+        physical.insert(name_of(property)?, column.name.clone());
         if columns.iter().any(|other| other.name == column.name) {
             return Err(Problem::new(&property.place, "another property has the same name", "give each property its own name"));
         }
@@ -145,6 +148,15 @@ fn model(object: &Node<'_>) -> Result<Model, Problem> {
         rules.push(not_checked(&relationships.place, RuleKind::Other, None, "relationships", why));
     }
     quality::rules(object, Of { dialect: Dialect::Odcs, model: &name, column: None }, &mut rules)?;
+    for rule in &mut rules {
+        if let Check::Duplicates(columns) = &mut rule.check {
+            for column in columns {
+                if let Some(name) = physical.get(column.as_str()) {
+                    column.clone_from(name);
+                }
+            }
+        }
+    }
     Ok(Model { name, physical_name, columns, rules })
 }
 
@@ -174,6 +186,9 @@ fn column(property: &Node<'_>) -> Result<Column, Problem> {
 fn property_rules(property: &Node<'_>, column: &Column, model: &str, rules: &mut Vec<Rule>) -> Result<(), Problem> {
     let name = Some(column.name.as_str());
     presence(&property.place, column, rules);
+    if let (None, Some(physical)) = (column.logical, property.text_of("physicalType")?) {
+        rules.push(not_checked(&property.place, RuleKind::Type, name, physical, "this version does not know the type"));
+    }
     if property.flag_of("required")? {
         rules.push(rule(&property.place, RuleKind::Required, name, "a value in every row", Check::Nulls));
     }

@@ -61,6 +61,8 @@ fn options() -> serde_saphyr::Options {
             max_nodes: MAX_NODES,
             max_events: 2 * MAX_NODES,
         },
+        // `n` and `yes` are words, as in YAML 1.2: columns and values are called so.
+        strict_booleans: true,
         duplicate_keys: DuplicateKeyPolicy::Error,
         merge_keys: MergeKeyPolicy::Error,
         reject_unsupported_tags: true,

@@ -13,8 +13,8 @@ use arrow::{
         Array, ArrayRef, AsArray, Date32Array, Float64Array, StringArray, Time64MicrosecondArray,
         TimestampMicrosecondArray,
     },
-    compute::{CastOptions, cast_with_options},
-    datatypes::{DataType, Float64Type, TimeUnit},
+    compute::{CastOptions, cast_with_options, kernels::cast_utils::Parser},
+    datatypes::{DataType, Date32Type, Float64Type, TimeUnit},
     error::ArrowError,
 };
 
@@ -98,6 +98,12 @@ pub(super) fn typed(column: &Column, raw: &ArrayRef) -> Result<ArrayRef, ArrowEr
             _ => Arc::new(texts.map(|text| format.micros(text?)).collect::<TimestampMicrosecondArray>()),
         });
     }
+    if target == DataType::Date32 && is_text(raw.data_type()) {
+        // A day is a day: the cast would take a moment too, and drop its time.
+        let texts = cast(raw, &DataType::Utf8)?;
+        let days = texts.as_string::<i32>().iter().map(|text| Date32Type::parse(text.filter(|text| text.len() == 10)?));
+        return Ok(Arc::new(days.collect::<Date32Array>()));
+    }
     let array = cast(raw, &target)?;
     if target == DataType::Float64 && is_text(raw.data_type()) {
         // "NaN" and "inf" are words, not numbers.
@@ -146,7 +152,7 @@ mod tests {
         let numbers = typed(&column(LogicalType::Number), &text(&["1.5", "NaN", "inf", "1,5"])).unwrap();
         let numbers: Vec<_> = numbers.as_primitive::<Float64Type>().iter().collect();
         assert_eq!(numbers, [Some(1.5), None, None, None]);
-        let days = typed(&column(LogicalType::Date), &text(&["1970-01-02", "02/01/1970", "1970-13-01"])).unwrap();
+        let days = typed(&column(LogicalType::Date), &text(&["1970-01-02", "02/01/1970", "1970-01-02T00:00:00"])).unwrap();
         assert_eq!((days.len(), days.null_count()), (3, 2));
     }
 

@@ -146,6 +146,18 @@ fn queries_give_numbers_or_truth_and_are_never_shown() {
 }
 
 #[test]
+fn columns_have_their_physical_names_in_the_data() {
+    let contract = contract(
+        &["{ name: id, physicalName: ID_COL, physicalType: bigint, required: true }", "{ name: odd, physicalType: geography }"],
+        &["{ metric: duplicateValues, arguments: { properties: [id, odd] }, mustBe: 1 }"],
+    );
+    let result = checked(&contract, "ID_COL,odd\n1,x\n1,x\n");
+    assert_eq!(result.verdict, Verdict::Ok, "{result:#?}");
+    assert_eq!(outcomes(&result, RuleKind::DuplicateValues), [(Passed, Some(1))]);
+    assert_eq!(outcomes(&result, RuleKind::Type), [(Passed, Some(0)), (NotChecked, None)]);
+}
+
+#[test]
 fn freshness_is_measured_from_the_present() {
     let text = |value: &str, element: &str| {
         contract(&["{ name: at, logicalType: timestamp }"], &[])
