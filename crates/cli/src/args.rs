@@ -1,5 +1,6 @@
 //! The command line: names, flags, help and examples. What a flag means to the work is said where the work is done.
 
+mod contract;
 mod key;
 mod parquet;
 mod report;
@@ -14,6 +15,7 @@ use datafuse_core::{
     normalize::Profile,
 };
 
+pub(crate) use contract::{ContractCheckArgs, ContractCommand, ContractInitArgs};
 pub(crate) use key::{
     ChangePassphraseArgs, CombineArgs, DrillArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs,
     PassphraseArgs, RotateArgs, SplitArgs, WipeArgs,
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     /// Write and check the agreement of a collaboration space
     #[command(subcommand)]
     Space(SpaceCommand),
+    /// Check data against a data contract, or draft one from data
+    #[command(subcommand)]
+    Contract(ContractCommand),
     /// Preview how a column is normalised, and what would raise the match rate; nothing leaves this machine
     #[command(
         after_help = "Examples:\n  datafuse normalize customers.csv --column email\n  datafuse normalize customers.csv --column phone --profile phone-e164-v1 --region BE --samples 20"
@@ -310,7 +315,7 @@ pub(crate) struct EnrolArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct EventArgs {
-    /// The event's type: INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS
+    /// The event's type: INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS, CHECK_DATA_QUALITY
     pub(crate) event: String,
     /// The agreement
     #[arg(long, env = "DATAFUSE_SPACE", default_value = "space.yaml")]

@@ -116,6 +116,18 @@ impl From<datafuse_engine::Error> for Failure {
     }
 }
 
+impl From<datafuse_engine::contract::ContractError> for Failure {
+    fn from(error: datafuse_engine::contract::ContractError) -> Self {
+        use datafuse_engine::contract::ContractError as E;
+        let code = match &error {
+            E::NoSuchModel { .. } | E::WhichModel { .. } | E::NoServer { .. } => Code::Usage,
+            E::LooksLikeData { .. } => Code::Data,
+            _ => Code::Configuration,
+        };
+        Self::of(code, &error, error.remedy())
+    }
+}
+
 impl From<datafuse_engine::report::ReportError> for Failure {
     fn from(error: datafuse_engine::report::ReportError) -> Self {
         Self::of(Code::Data, &error, error.remedy())

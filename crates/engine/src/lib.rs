@@ -12,6 +12,7 @@
 //! spilled to disk, encrypted under a key that lives in memory only. This crate knows no event, no queue and no enrolment.
 
 mod atomic_file;
+pub mod contract;
 pub mod dataset;
 pub mod error;
 pub mod fuse;

@@ -30,6 +30,10 @@ use crate::{
     spill::EncryptedSpill,
 };
 
+/// Queries are planned by recursion over their parts; what of this is not used costs no memory.
+const PLANNER_STACK_BYTES: usize = 256 << 20;
+const WORKER_STACK_BYTES: usize = 16 << 20;
+
 /// Told how many rows were done since it was told last. Called from any thread.
 pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
 
@@ -104,6 +108,7 @@ impl Runtime {
             let threads = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(limits.threads())
                 .thread_name("datafuse-engine")
+                .thread_stack_size(WORKER_STACK_BYTES)
                 .enable_time()
                 .build()
                 .map_err(|source| Error::Internal { work, source: source.into() })?;
@@ -130,7 +135,8 @@ impl Runtime {
             })
         };
         // A runtime may be neither started nor dropped inside of another one.
-        std::thread::scope(|scope| scope.spawn(run).join())
+        let planner = std::thread::Builder::new().name("datafuse-engine".into()).stack_size(PLANNER_STACK_BYTES);
+        std::thread::scope(|scope| planner.spawn_scoped(scope, run).map_err(|_| ()).and_then(|work| work.join().map_err(|_| ())))
             .unwrap_or_else(|_| Err(Error::Internal { work, source: "a thread stopped".into() }))
     }
 

@@ -551,7 +551,7 @@ impl Error {
             }
             Self::TooFewHolders { .. } => "--holders with at least two data holders".to_owned(),
             Self::EventField { field, .. } if *field == "holders" => r#"{"type": "...", "holders": ["acme", "globex"]}"#.to_owned(),
-            Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, FUSE, ENROL or INITIALIZE".to_owned(),
+            Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, CHECK_DATA_QUALITY, FUSE, ENROL or INITIALIZE".to_owned(),
             Self::Output { source, path, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     "free some space on that disk; the event is tried again".to_owned()

@@ -6,7 +6,7 @@ use datafuse_core::{
     id::{Epoch, EventId, ParticipantId},
     status::Status,
 };
-use datafuse_engine::{dataset::SourceWarning, report::Report};
+use datafuse_engine::{contract::QualityReport, dataset::SourceWarning, report::Report};
 
 use crate::delivery::Delivered;
 
@@ -40,6 +40,13 @@ pub enum Outcome {
         fused: Fused,
         /// The places that have it.
         delivered: Vec<Delivered>,
+    },
+    /// Datasets were held against their data contracts.
+    Checked {
+        /// The folder with `quality.json` and `quality.html`.
+        folder: PathBuf,
+        /// What was found.
+        report: Box<QualityReport>,
     },
 }
 
@@ -112,6 +119,13 @@ pub enum Stage<'a> {
         rows: u64,
         /// Rows in all.
         of: u64,
+    },
+    /// Rows of a dataset are being held against its contract.
+    Checking {
+        /// Whose dataset.
+        holder: &'a ParticipantId,
+        /// Rows done.
+        rows: u64,
     },
     /// The report is being written.
     Reporting,

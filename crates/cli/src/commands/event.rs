@@ -8,6 +8,7 @@ use std::{
 };
 
 use datafuse_core::id::ParticipantId;
+use datafuse_engine::contract::{QualityReport, RuleOutcome};
 use datafuse_space::{
     Layout, MailboxPlace, QueuePlace, Space,
     mailbox::{self, Admission},
@@ -245,7 +246,7 @@ fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Re
 /// An unknown type is no error to the workload, whose queue may be shared; to whoever types one it is. `sent` to a queue, it
 /// may be meant for another program.
 fn check_event(args: &EventArgs, sent: bool, console: &Console) -> Result<()> {
-    const KNOWN: &str = "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS or CHECK_COMMON_DEMO_CUSTOMERS";
+    const KNOWN: &str = "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS or CHECK_DATA_QUALITY";
     let event_type = EventType::from_name(&args.event)?;
     if args.new_epoch && event_type != EventType::Initialize {
         let fact = format!("--new-epoch means nothing to {}", args.event);
@@ -259,7 +260,7 @@ fn check_event(args: &EventArgs, sent: bool, console: &Console) -> Result<()> {
             let fact = format!("{name} is not an event type that this version knows");
             return Err(Failure::new(Code::Usage, fact, KNOWN));
         }
-        EventType::CheckDataQuality | EventType::CheckValidCustomer if sent => {
+        EventType::CheckValidCustomer if sent => {
             console.warn(format_args!("this version does not process {}: the workload will refuse it", args.event));
         }
         _ => {}
@@ -306,6 +307,10 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
                 .collect::<Vec<_>>(),
             "warnings": report.warnings,
         }),
+        Outcome::Checked { folder, report } => json!({
+            "outcome": "checked", "quality": folder.join("quality.json"), "html": folder.join("quality.html"),
+            "verdict": report.verdict,
+        }),
         _ => json!({}),
     };
     if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
@@ -343,6 +348,9 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
             };
             format!("{}{places}{warned}", folder.join("report.json").display())
         }
+        Outcome::Checked { folder, report } => {
+            format!("{}: {}", report.verdict.as_str(), folder.join("quality.json").display())
+        }
         _ => "done".to_owned(),
     };
     format!("{} {}: {what}\n", event.id, event.name())
@@ -379,6 +387,12 @@ fn outcome_text(workload: &Workload, event: &Event, outcome: &Outcome) -> String
             }
             text
         }
+        Outcome::Checked { folder, report } => format!(
+            "{}The document: {}\nAs a page:    {}\n",
+            quality_text(report),
+            folder.join("quality.json").display(),
+            folder.join("quality.html").display()
+        ),
         Outcome::Opened { epoch } => format!("Epoch {epoch} is open. Next: each data holder runs datafuse enrol\n"),
         Outcome::Collected(collected) => {
             let mut text = String::new();
@@ -402,6 +416,35 @@ fn outcome_text(workload: &Workload, event: &Event, outcome: &Outcome) -> String
     }
 }
 
+/// A line for each model of each dataset.
+fn quality_text(report: &QualityReport) -> String {
+    let mut text = String::new();
+    for holder in &report.holders {
+        for dataset in &holder.datasets {
+            let name = format!("{} {}", holder.holder, dataset.dataset);
+            match (dataset.verdict, &dataset.error) {
+                (None, _) => text.push_str(&format!("{name}: no contract\n")),
+                (Some(verdict), Some(error)) => text.push_str(&format!("{name}: {}: {error}\n", verdict.as_str())),
+                (Some(_), None) => {}
+            }
+            for model in &dataset.models {
+                let of = |outcome| model.count(outcome);
+                text.push_str(&format!(
+                    "{name}, {}: {}, {} rows; {} rules passed, {} failed, {} could not be checked, {} are not checked\n",
+                    model.model,
+                    model.verdict.as_str(),
+                    count(model.rows),
+                    of(RuleOutcome::Passed),
+                    of(RuleOutcome::Failed),
+                    of(RuleOutcome::Error),
+                    of(RuleOutcome::NotChecked),
+                ));
+            }
+        }
+    }
+    text
+}
+
 /// Shows the stages of an event.
 struct Stages {
     console: Console,
@@ -416,8 +459,9 @@ impl Stages {
     fn show(&self, stage: Stage<'_>) {
         let Ok(mut shown) = self.shown.lock() else { return };
         let (key, what, rows, of) = match stage {
-            Stage::Fusing { holder, rows, of } => (Some(holder.clone()), format!("fusing {holder}"), rows, of),
-            Stage::Matching { rows, of } => (None, "matching".to_owned(), rows, of),
+            Stage::Fusing { holder, rows, of } => (Some(holder.clone()), format!("fusing {holder}"), rows, Some(of)),
+            Stage::Matching { rows, of } => (None, "matching".to_owned(), rows, Some(of)),
+            Stage::Checking { holder, rows } => (Some(holder.clone()), format!("checking {holder}"), rows, None),
             _ => {
                 *shown = None;
                 return;
@@ -425,8 +469,11 @@ impl Stages {
         };
         if shown.as_ref().is_none_or(|(before, _)| *before != key) {
             *shown = None;
-            tracing::info!(rows = of, "{what}: {} rows", count(of));
-            *shown = Some((key, self.console.progress(&what, Some(of))));
+            match of {
+                Some(of) => tracing::info!(rows = of, "{what}: {} rows", count(of)),
+                None => tracing::info!("{what}"),
+            }
+            *shown = Some((key, self.console.progress(&what, of)));
         }
         if let Some((_, progress)) = shown.as_ref() {
             progress.at(rows);

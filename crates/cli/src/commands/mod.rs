@@ -1,5 +1,6 @@
 //! One file a command, or a family of them: takes parsed arguments, calls the crate that does it, prints the result.
 
+mod contract;
 mod demo;
 mod doctor;
 mod drill;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Keygen(args) => key::keygen(&args, console),
         Command::Key(command) => key::key(&command, console),
         Command::Space(command) => space::space(command, console),
+        Command::Contract(command) => contract::contract(command, console),
         Command::Normalize(args) => normalize::normalize(&args, console),
         Command::Protect(args) => party::protect(args, console),
         Command::Enrol(args) => party::enrol(&args, console),

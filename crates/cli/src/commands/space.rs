@@ -8,6 +8,7 @@ use datafuse_core::{
     name::PublicName,
     normalize::Profile,
 };
+use datafuse_engine::contract::Contract;
 use datafuse_space::{Draft, Severity, Space, agreement, check};
 use serde_json::json;
 
@@ -21,7 +22,11 @@ pub(super) fn space(command: SpaceCommand, console: &Console) -> Result<()> {
     match command {
         SpaceCommand::Init(args) => init(*args, console),
         SpaceCommand::Check { space } => {
-            let (parsed, findings) = check::check_file(&space);
+            let (parsed, mut findings) = check::check_file(&space);
+            if let Some(parsed) = &parsed {
+                findings.extend(contract_findings(parsed));
+                findings.sort_by_key(|finding| finding.severity);
+            }
             let list: Vec<_> = findings
                 .iter()
                 .map(|finding| {
@@ -61,6 +66,25 @@ pub(super) fn space(command: SpaceCommand, console: &Console) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// What is wrong with the data contracts that the agreement names.
+fn contract_findings(space: &Space) -> Vec<check::Finding> {
+    let mut findings = Vec::new();
+    for (holder, participant) in space.holders() {
+        for (dataset, described) in &participant.datasets {
+            let Some(path) = &described.contract else { continue };
+            if let Err(error) = Contract::read(&space.folder().join(path)) {
+                findings.push(check::Finding {
+                    severity: Severity::Error,
+                    place: format!("participants.{holder}.datasets.{dataset}.contract"),
+                    message: error.to_string(),
+                    remedy: error.remedy().unwrap_or_default(),
+                });
+            }
+        }
+    }
+    findings
 }
 
 fn init(args: SpaceInitArgs, console: &Console) -> Result<()> {

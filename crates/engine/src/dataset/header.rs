@@ -84,7 +84,7 @@ fn shared_prefix(a: &str, b: &str) -> usize {
 }
 
 /// Column names for a message, at most 20 of them.
-pub(super) fn shown_columns(columns: &[String]) -> String {
+pub(crate) fn shown_columns(columns: &[String]) -> String {
     const SHOWN: usize = 20;
     if columns.is_empty() {
         return "none".to_owned();
@@ -108,7 +108,7 @@ pub(super) fn shown_column(name: &str) -> Cow<'_, str> {
     }
 }
 
-fn looks_like_value(name: &str) -> bool {
+pub(crate) fn looks_like_value(name: &str) -> bool {
     let digits = name.chars().filter(char::is_ascii_digit).count();
     name.contains('@') || name.chars().count() > 64 || (digits >= 4 && digits * 2 > name.len())
 }

@@ -29,6 +29,7 @@ pub use arrow::datatypes::Schema;
 pub use self::bucket::{Bucket, BucketAddress, BucketObject, BucketProblem};
 pub use self::column::{ByteColumn, column_as_bytes};
 pub use self::csv::SUPPORTED_DELIMITERS;
+pub(crate) use self::header::{looks_like_value, shown_columns};
 pub use self::fetch::{FetchPolicy, FetchProgress, Lookup, Refusal, fetch_to_file};
 pub use self::guarded::GuardedClient;
 pub use self::local_file::LocalFile;

@@ -50,7 +50,7 @@ pub const ROW_COLUMN: &str = "row";
 /// Longest value of a kept column; together with small write batches it bounds the size of a page.
 pub const MAX_KEPT_BYTES: usize = 64 << 10;
 
-const TOKEN_PREFIX: &str = "token_";
+pub(crate) const TOKEN_PREFIX: &str = "token_";
 const TOKEN_BYTES: i32 = 32;
 const COUNTS_NOTE: &str = "datafuse.counts";
 
@@ -351,6 +351,12 @@ impl ProtectedFile {
     #[must_use]
     pub fn counts(&self) -> &DatasetCounts {
         &self.counts
+    }
+
+    /// All its columns: `row`, the tokens of each kind, the kept ones.
+    #[must_use]
+    pub fn columns(&self) -> Schema {
+        self.file.schema().as_ref().clone()
     }
 
     /// The kept columns.

@@ -8,9 +8,11 @@
 //! there already is not done again.
 
 mod check_common_customers;
+mod check_data_quality;
 mod enrol;
 mod fuse;
 mod initialize;
+mod output;
 mod roster;
 mod token_table;
 
@@ -48,7 +50,14 @@ pub fn process(workload: &mut Workload, event: &Event, progress: Progress<'_>) -
             enrol::collect(workload)?;
             check_common_customers::check(workload, event, &taking_part, progress)?
         }
-        EventType::CheckDataQuality | EventType::CheckValidCustomer => {
+        EventType::CheckDataQuality => {
+            // Plain datasets are checked without an epoch too.
+            if workload.state().open_epoch()?.is_some() {
+                enrol::collect(workload)?;
+            }
+            check_data_quality::check(workload, event, progress)?
+        }
+        EventType::CheckValidCustomer => {
             return Err(Error::NotProvided { event_type: event.name().to_owned() });
         }
         EventType::Unknown(name) => {

@@ -1,0 +1,137 @@
+//! Contracts that are malformed or mean harm: an error that names the place, or a rule that ends in bounds.
+
+use super::*;
+
+#[test]
+fn a_malformed_contract_is_refused_with_file_place_and_remedy() {
+    let cases = [
+        ("{ name: a, quality: [ { metric: nullValues, mustBe: 0 }, { type: sql, mustBe: 0 } ] }", "schema[0].properties[0].quality[1]"),
+        ("{ name: a, quality: [ { metric: rowCount, mustBeBetween: [1] } ] }", "quality[0].mustBeBetween"),
+        ("{ name: a, quality: [ { metric: rowCount, mustBeBetween: [3, 1] } ] }", "lower number first"),
+        ("{ name: a, quality: [ { metric: nullValues, mustBe: many } ] }", "schema[0].properties[0].quality[0].mustBe"),
+        ("{ name: a, required: perhaps }", "schema[0].properties[0].required"),
+        ("{ name: a, logicalType: quaternion }", "schema[0].properties[0].logicalType"),
+        ("{ logicalType: string }", "'name' is missing"),
+        ("{ name: a, logicalType: string, logicalTypeOptions: { minLength: -1 } }", "logicalTypeOptions.minLength"),
+        ("{ name: a, logicalType: date, logicalTypeOptions: { minimum: yesterday } }", "logicalTypeOptions.minimum"),
+        ("{ name: a, logicalTypeOptions: { multipleOf: 0 } }", "logicalTypeOptions.multipleOf"),
+        ("{ name: a, quality: [ { type: library, mustBe: 0 } ] }", "'metric' is missing"),
+        ("{ name: a, quality: { metric: nullValues } }", "schema[0].properties[0].quality"),
+    ];
+    for (property, expected) in cases {
+        let error = Contract::parse(&contract(&[property], &[]), "c.yaml").unwrap_err();
+        let words = error.to_string();
+        assert!(words.contains("c.yaml") && words.contains(expected), "{property}: {words}");
+        assert!(error.remedy().is_some(), "{words}");
+    }
+    let good = contract(&["{ name: a }"], &[]);
+    for (from, to, expected) in [
+        ("v3.1.0", "v2.2.2", "version of the standard"),
+        ("DataContract", "Space", "not a data contract"),
+        ("apiVersion: v3.1.0\n", "", "'apiVersion' is missing"),
+        ("apiVersion: v3.1.0", "dataContractSpecification: 1.1.0", "Data Contract Specification"),
+        ("id: test", "id: &a test\nx: *a", "anchors"),
+        ("id: test", "id: [", "YAML"),
+        ("id: test", "id: test\nid: test", "given twice"),
+        ("schema:", "scheme:", "'schema' is missing"),
+        ("- { name: a }", "- { name: a }\n      - { name: a }", "same name"),
+    ] {
+        let error = Contract::parse(&good.replacen(from, to, 1), "c.yaml").unwrap_err();
+        assert!(error.to_string().contains(expected), "{to}: {error}");
+        assert!(error.remedy().is_some());
+    }
+}
+
+#[test]
+fn deep_and_huge_contracts_are_refused() {
+    let deep = format!("{}x: {}{}", contract(&["{ name: a }"], &[]), "[".repeat(100_000), "]".repeat(100_000));
+    assert!(Contract::parse(&deep, "c").is_err());
+    let huge = " ".repeat(9 << 20);
+    assert!(matches!(Contract::parse(&huge, "c"), Err(ContractError::TooLarge { .. })));
+    let many = (0..10_001).map(|index| format!("{{ name: c{index} }}")).collect::<Vec<_>>();
+    let many = contract(&many.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    assert!(matches!(Contract::parse(&many, "c"), Err(ContractError::Malformed { .. })));
+    assert!(Contract::of_descriptor(&serde_json::Value::String("[".repeat(100_000)), "d").is_err());
+}
+
+/// The detail of a query's refusal.
+#[track_caller]
+fn refused(query: &str) -> String {
+    let quality = serde_json::json!({ "type": "sql", "query": query, "mustBe": 0 }).to_string();
+    let result = checked(&contract(&["{ name: a }"], &[&quality]), "a\nsecret-value\nsecret-value-2\n");
+    let rule = result.rules.iter().find(|rule| rule.rule == RuleKind::Sql).unwrap();
+    assert_eq!(rule.outcome, RuleOutcome::Error, "{query}: {rule:?}");
+    let detail = rule.detail.clone().unwrap();
+    assert!(!detail.contains("secret-value"), "{detail}");
+    detail
+}
+
+#[test]
+fn a_query_reads_nothing_but_the_models_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.csv");
+    std::fs::write(&file, "a\n1\n").unwrap();
+    let path = file.display();
+    for query in [
+        format!("SELECT count(*) FROM '{path}'"),
+        format!("SELECT count(*) FROM \"{path}\""),
+        format!("SELECT count(*) FROM read_csv('{path}')"),
+        format!("SELECT count(*) FROM read_parquet('{path}')"),
+        format!("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '{path}'"),
+        format!("COPY people TO '{path}.out'"),
+        "SELECT count(*) FROM information_schema.tables".to_owned(),
+        "SELECT count(*) FROM generate_series(1, 1000000000000)".to_owned(),
+        "INSERT INTO people VALUES ('x')".to_owned(),
+        "DELETE FROM people".to_owned(),
+        "DROP TABLE people".to_owned(),
+        "CREATE TABLE x AS SELECT * FROM people".to_owned(),
+        "SET datafusion.execution.batch_size = 1".to_owned(),
+        "EXPLAIN SELECT 1".to_owned(),
+        "SELECT 1; SELECT 2".to_owned(),
+        "SHOW TABLES".to_owned(),
+        "PREPARE x AS SELECT 1".to_owned(),
+        String::from("SELECT"),
+        "SELECT count(*) FROM nobody".to_owned(),
+        "SELECT CAST(a AS BIGINT) FROM people LIMIT 1".to_owned(),
+        "SELECT a FROM people LIMIT 1".to_owned(),
+    ] {
+        refused(&query);
+    }
+    assert!(!folder.path().join("other.csv.out").exists());
+}
+
+#[test]
+fn deep_queries_end_in_an_error() {
+    refused(&format!("SELECT {}1", "1+".repeat(600)));
+    refused(&format!("SELECT {}1{}", "(".repeat(400), ")".repeat(400)));
+    refused(&format!("SELECT {}", "NOT ".repeat(900)));
+    refused(&format!("SELECT count(*) FROM {}people{}", "(SELECT * FROM ".repeat(120), ")".repeat(120)));
+}
+
+#[test]
+fn a_query_as_deep_as_is_accepted_is_answered() {
+    let quality =
+        serde_json::json!({ "type": "sql", "query": format!("SELECT {}1 FROM people LIMIT 1", "1+".repeat(480)), "mustBe": 481 });
+    let result = checked(&contract(&["{ name: a }"], &[&quality.to_string()]), "a\nx\n");
+    assert_eq!(outcomes(&result, RuleKind::Sql), [(RuleOutcome::Passed, None)], "{result:#?}");
+}
+
+#[test]
+fn a_query_that_never_ends_is_ended() {
+    let query = "SELECT count(*) FROM people a, people b, people c, people d, people e WHERE a.n + b.n + c.n + d.n + e.n < 0";
+    let quality = serde_json::json!({ "type": "sql", "query": query, "mustBe": 0 }).to_string();
+    let text = contract(&["{ name: n, logicalType: integer }"], &[&quality]);
+    let contract = Contract::parse(&text, "c").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.csv");
+    std::fs::write(&path, format!("n\n{}", "1\n".repeat(3_000))).unwrap();
+    let rows = Rows::of_source(&Source::Path(path), &ReadOptions::default(), &FetchPolicy::strict(), &contract.models[0]);
+    let options = CheckOptions { longest_query: Duration::from_secs(1), ..options() };
+    let began = std::time::Instant::now();
+    let result = check(&contract.models[0], rows.unwrap(), &options, &|_| {}).unwrap();
+    let rule = result.rules.iter().find(|rule| rule.rule == RuleKind::Sql).unwrap();
+    assert_eq!(rule.outcome, RuleOutcome::Error);
+    let detail = rule.detail.as_deref().unwrap();
+    assert!(detail.contains("longer than") || detail.contains("memory"), "{detail}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
