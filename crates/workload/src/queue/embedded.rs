@@ -27,7 +27,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 use ulid::{Generator, Ulid};
 
-use super::{Delivery, MAX_DELIVERIES, Queue, check_size};
+use super::{Delivery, MAX_DELIVERIES, Queue, QueueStats, StreamStats, check_size};
 use crate::{
     error::{Error, Result},
     event::MAX_EVENT_BYTES,
@@ -133,7 +133,7 @@ impl Queue for EmbeddedQueue {
     fn heartbeat<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let claim = self.folder.claim(delivery);
-            match claim.is_some_and(|claim| self.folder.work_path(&claim).exists()) {
+            match claim.is_some_and(|claim| touch(&self.folder.work_path(&claim))) {
                 true => Ok(()),
                 false => Err(Error::ClaimLost { event: delivery.id.to_string() }),
             }
@@ -142,6 +142,10 @@ impl Queue for EmbeddedQueue {
 
     fn heartbeat_every(&self) -> Duration {
         Duration::from_secs(30)
+    }
+
+    fn stats(&self) -> BoxFuture<'_, Result<QueueStats>> {
+        Box::pin(self.blocking("count what is in", Folder::stats))
     }
 
     fn place(&self) -> String {
@@ -310,6 +314,7 @@ impl Folder {
     fn read(&self, claim: Claim) -> Result<(Claim, Vec<u8>)> {
         let path = self.work_path(&claim);
         let mut payload = Vec::new();
+        touch(&path);
         let read = File::open(&path).and_then(|file| file.take(MAX_EVENT_BYTES as u64 + 1).read_to_end(&mut payload));
         match read {
             Ok(_) => Ok((claim, payload)),
@@ -398,6 +403,48 @@ impl Folder {
         Ok(found)
     }
 
+    fn stats(&self) -> Result<QueueStats> {
+        let now = SystemTime::now();
+        let claims = self.claims()?;
+        let idle = |claim: &Claim| {
+            let touched = fs::metadata(self.work_path(claim)).and_then(|data| data.modified()).ok()?;
+            Some(now.duration_since(touched).unwrap_or_default())
+        };
+        let letter = |name: &str| name.strip_suffix(".json")?.parse::<Ulid>().ok();
+        Ok(QueueStats {
+            streams: vec![StreamStats {
+                stream: "events".to_owned(),
+                waiting: self.count(&self.ready, Waiting::parse)?,
+                pending: claims.len() as u64,
+                oldest_pending: claims.iter().filter_map(idle).max(),
+                dead_letters: self.count(&self.dead, letter)?,
+                trimmed: 0,
+                consumers: self.living()?,
+            }],
+        })
+    }
+
+    /// Counts the files of a folder whose names have the right form.
+    fn count<T>(&self, folder: &Path, parse: fn(&str) -> Option<T>) -> Result<u64> {
+        let mut count = 0;
+        for entry in fs::read_dir(folder).map_err(failed("list", folder))? {
+            let entry = entry.map_err(failed("list", folder))?;
+            count += u64::from(entry.file_name().to_str().and_then(parse).is_some());
+        }
+        Ok(count)
+    }
+
+    /// Counts the consumers whose locks are held.
+    fn living(&self) -> Result<u64> {
+        let name = |name: &str| name.strip_suffix(".lock")?.parse::<Ulid>().ok();
+        let owners = self.list(&self.owners, name)?;
+        let lives = |owner: &Ulid| {
+            let lock = File::open(self.owners.join(format!("{owner}.lock")));
+            *owner == self.owner || lock.is_ok_and(|lock| lock.try_lock().is_err())
+        };
+        Ok(owners.iter().filter(|owner| lives(owner)).count() as u64)
+    }
+
     /// Removes what crashed processes left behind: old files in `tmp/`, locks of dead consumers without claims. Only
     /// tidiness, so nothing here is an error.
     fn sweep(&self) {
@@ -459,6 +506,18 @@ fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(source)),
         _ => Ok(()),
+    }
+}
+
+/// Marks a claimed event as at work now, for [`Folder::stats`]; tells whether it is there.
+fn touch(path: &Path) -> bool {
+    match File::open(path) {
+        Ok(file) => {
+            // A file of another user's cannot be marked; nothing but a figure depends on it.
+            let _ = file.set_modified(SystemTime::now());
+            true
+        }
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 

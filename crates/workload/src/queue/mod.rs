@@ -14,10 +14,12 @@ use crate::error::{Error, Result};
 
 pub mod embedded;
 pub mod redis;
+pub mod stats;
 
 pub use self::{
     embedded::EmbeddedQueue,
     redis::{RedisOptions, RedisQueue, RedisUrl},
+    stats::{QueueStats, StreamStats},
 };
 
 /// How often an event is tried: what is delivered more often than this goes to the dead letters.
@@ -93,6 +95,12 @@ pub trait Queue: Send + Sync {
 
     /// Gives the interval at which [`heartbeat`](Self::heartbeat) is due.
     fn heartbeat_every(&self) -> Duration;
+
+    /// Counts what waits, what is at work and what was put aside. Costs a few commands, or a look through a folder.
+    ///
+    /// # Errors
+    /// That the place cannot be reached or read.
+    fn stats(&self) -> BoxFuture<'_, Result<QueueStats>>;
 
     /// Leaves the place, so that a consumer which owes nothing is not remembered there. To be called last; not calling
     /// it loses nothing. May take as long as the place needs to end a wait that was given up: some seconds.

@@ -24,18 +24,23 @@ use redis::{Cmd, FromRedisValue, Value, cmd};
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::{Delivery, Queue, check_size};
+use super::{Delivery, Queue, QueueStats, StreamStats, check_size};
 use crate::{
     error::{Error, Result},
     event::MAX_EVENT_BYTES,
 };
 
 mod link;
+mod stats;
 
 use link::{Link, code_of};
+use stats::{GroupInfo, StreamInfo};
 
 /// The field of a stream entry that holds the event.
 const FIELD: &str = "msg_data";
+
+/// Among how many of the oldest pending entries the one that has idled longest is sought; a consumer has one at a time.
+const OLDEST_AMONG: usize = 1000;
 
 /// The codes with which the server says that the group, or the whole stream, is gone.
 const GROUP_GONE: [&str; 2] = ["NOGROUP", "UNBLOCKED"];
@@ -142,6 +147,17 @@ pub struct RedisQueue {
     stray_read: AtomicBool,
     /// Ids of events given to the caller and not yet acknowledged, released or put aside.
     in_hand: Mutex<BTreeSet<String>>,
+    /// What was removed from the stream before it was read or done.
+    trimmed: Mutex<Trimmed>,
+}
+
+/// How many entries were removed from a stream before their time.
+#[derive(Clone, Copy, Default)]
+struct Trimmed {
+    /// In all, as far as this consumer noticed.
+    total: u64,
+    /// What the server's counters said last.
+    counted: u64,
 }
 
 impl RedisQueue {
@@ -162,6 +178,7 @@ impl RedisQueue {
             turn: tokio::sync::Mutex::new(()),
             stray_read: AtomicBool::new(false),
             in_hand: Mutex::default(),
+            trimmed: Mutex::default(),
             options,
         };
         queue.link.run("PING", &cmd("PING")).await?;
@@ -225,7 +242,7 @@ impl RedisQueue {
         let in_hand = self.in_hand().clone();
         let mut pending = self.command("XPENDING");
         pending.arg("-").arg("+").arg(in_hand.len() + 1).arg(&self.options.consumer);
-        for (id, count) in self.pending(&pending).await? {
+        for Pending { id, deliveries, .. } in self.pending(&pending).await? {
             if in_hand.contains(&id) {
                 continue;
             }
@@ -239,7 +256,7 @@ impl RedisQueue {
             if let Some((found, payload)) = self.entry_of(reply)?
                 && found == id
             {
-                return Ok(Some(Entry { id, payload, attempts: count.saturating_add(1) }));
+                return Ok(Some(Entry { id, payload, attempts: deliveries.saturating_add(1) }));
             }
         }
         Ok(None)
@@ -258,6 +275,7 @@ impl RedisQueue {
             let gone = parts.next().and_then(sequence).unwrap_or_default();
             for id in gone.into_iter().filter_map(text) {
                 tracing::error!(event = %id, "an entry was removed from the stream before it was done");
+                self.trimmed.lock().unwrap_or_else(PoisonError::into_inner).total += 1;
             }
             if let Some((id, payload)) = claimed.into_iter().find_map(entry)
                 && !self.in_hand().contains(&id)
@@ -309,17 +327,54 @@ impl RedisQueue {
         Ok(entries.into_iter().find_map(entry))
     }
 
-    /// Runs XPENDING in its long form: ids with the number of their deliveries.
-    async fn pending(&self, command: &Cmd) -> Result<Vec<(String, u32)>> {
+    /// Asks how stream and group stand, and warns where more entries than before were removed unread.
+    async fn look_at_stream(&self) -> Result<(StreamInfo, GroupInfo)> {
+        let ask = |what: &'static str| {
+            let mut info = cmd("XINFO");
+            info.arg(what).arg(&self.options.stream);
+            info
+        };
+        let stream = match self.link.run("XINFO", &ask("STREAM")).await {
+            Ok(reply) => StreamInfo::read(reply).ok_or_else(|| self.odd("XINFO"))?,
+            // No such key: nothing was ever published.
+            Err(error) if code_of(&error) == Some("ERR") => return Ok(Default::default()),
+            Err(error) => return Err(error),
+        };
+        let groups = self.link.run("XINFO", &ask("GROUPS")).await?;
+        let group = GroupInfo::read(groups, &self.options.group).ok_or_else(|| self.odd("XINFO"))?;
+        if let Some(counted) = group.removed_unread(&stream) {
+            self.note_removed(counted);
+        }
+        Ok((stream, group))
+    }
+
+    fn note_removed(&self, counted: u64) {
+        let mut trimmed = self.trimmed.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = counted.saturating_sub(trimmed.counted);
+        trimmed.counted = counted;
+        trimmed.total += more;
+        if more > 0 {
+            let stream = &self.options.stream;
+            tracing::error!(
+                stream,
+                events = more,
+                "entries were removed from the stream before they were read: their events are lost; whoever publishes must not trim it"
+            );
+        }
+    }
+
+    /// Runs XPENDING in its long form.
+    async fn pending(&self, command: &Cmd) -> Result<Vec<Pending>> {
         let reply = self.link.run("XPENDING", command).await?;
         let rows = sequence(reply).ok_or_else(|| self.odd("XPENDING"))?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             let mut columns = sequence(row).ok_or_else(|| self.odd("XPENDING"))?.into_iter();
             let id = columns.next().and_then(text);
-            let count = columns.nth(2).and_then(|v| u32::from_redis_value(v).ok());
-            match (id, count) {
-                (Some(id), Some(count)) => found.push((id, count)),
+            let idle = columns.nth(1).and_then(|v| u64::from_redis_value(v).ok()).map(Duration::from_millis);
+            let deliveries = columns.next().and_then(|v| u32::from_redis_value(v).ok());
+            match (id, idle, deliveries) {
+                (Some(id), Some(idle), Some(deliveries)) => found.push(Pending { id, idle, deliveries }),
                 _ => return Err(self.odd("XPENDING")),
             }
         }
@@ -331,7 +386,7 @@ impl RedisQueue {
         let mut pending = self.command("XPENDING");
         pending.arg(id).arg(id).arg(1);
         let rows = self.pending(&pending).await?;
-        Ok(rows.first().map_or(1, |(_, count)| *count))
+        Ok(rows.first().map_or(1, |entry| entry.deliveries))
     }
 
     /// Sets how long an entry of this consumer's has been idle, if it still is this consumer's. Should another consumer
@@ -444,6 +499,33 @@ impl Queue for RedisQueue {
         self.options.claim_after / 4
     }
 
+    fn stats(&self) -> BoxFuture<'_, Result<QueueStats>> {
+        Box::pin(async move {
+            let (stream, group) = self.look_at_stream().await?;
+            let mut pending = self.command("XPENDING");
+            pending.arg("-").arg("+").arg(OLDEST_AMONG);
+            let oldest = match group.pending {
+                0 => None,
+                _ => self.pending(&pending).await?.into_iter().map(|entry| entry.idle).max(),
+            };
+            let mut dead = cmd("XLEN");
+            dead.arg(format!("{}:dead", self.options.stream));
+            let dead = u64::from_redis_value(self.link.run("XLEN", &dead).await?).map_err(|_| self.odd("XLEN"))?;
+            let trimmed = *self.trimmed.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(QueueStats {
+                streams: vec![StreamStats {
+                    stream: self.options.stream.clone(),
+                    waiting: group.waiting(&stream, trimmed.counted),
+                    pending: group.pending,
+                    oldest_pending: oldest,
+                    dead_letters: dead,
+                    trimmed: trimmed.total,
+                    consumers: group.consumers,
+                }],
+            })
+        })
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let _turn = self.turn.lock().await;
@@ -468,6 +550,13 @@ impl Queue for RedisQueue {
     fn place(&self) -> String {
         format!("{} stream {}", self.options.url, self.options.stream)
     }
+}
+
+/// An entry that some consumer has and that is not acknowledged.
+struct Pending {
+    id: String,
+    idle: Duration,
+    deliveries: u32,
 }
 
 /// A stream entry given to this consumer.
