@@ -3,6 +3,7 @@
 use std::{error::Error, fmt::Display};
 
 use datafuse_space::mailbox::Trouble;
+use datafuse_workload::jobs::JobsError;
 
 /// The exit codes, as the README tables them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +139,12 @@ impl From<datafuse_workload::Error> for Failure {
             E::Engine(error) => return (*error).into(),
             E::Space(error) => return (*error).into(),
             E::Report(error) => return (*error).into(),
+            E::Jobs(ref error) => match **error {
+                JobsError::Unknown { .. } => Code::Usage,
+                JobsError::EventGone { .. } => Code::Data,
+                JobsError::NotRetryable { .. } | JobsError::AlreadyRetried { .. } => Code::Refused,
+                _ => Code::Configuration,
+            },
             E::EventTooLarge { .. }
             | E::EventTooDeep { .. }
             | E::EventNotJson { .. }

@@ -12,6 +12,7 @@
 //! | [`workload`] | one space's agreement, keys, state and places, opened |
 //! | [`directory`] | who takes part, and where what they bring lies |
 //! | [`state`] | what is remembered between events, its secrets sealed |
+//! | [`jobs`] | which events were processed and how, for the operator |
 //! | [`processor`] | one file an event type |
 //! | [`outcome`] | what an event brought forth |
 //! | [`serve`](mod@serve) | takes event after event until told to stop |
@@ -21,9 +22,11 @@
 //! No holder's secret ever comes here, and nothing here prints.
 
 pub mod audit;
+mod backoff;
 pub mod directory;
 pub mod error;
 pub mod event;
+pub mod jobs;
 pub mod outcome;
 pub mod platform;
 pub mod processor;

@@ -6,6 +6,7 @@
 //! stolen database opens nothing, and no row can be moved to another place. Rows that are erased are overwritten
 //! (`secure_delete`), and the write-ahead log is emptied after them. Writes that belong together are one transaction, in WAL mode with full synchronisation.
 
+pub(crate) mod ledger;
 mod membership;
 mod reseal;
 
@@ -29,12 +30,17 @@ use datafuse_core::{
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use zeroize::Zeroizing;
 
+pub use ledger::{SeenDataset, Spent, report_subject};
 pub use membership::Due;
 
 use crate::error::{Error, Result};
 
 /// The schema, one script a version; `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("state/0001_initial.sql"), include_str!("state/0002_rotation.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("state/0001_initial.sql"),
+    include_str!("state/0002_rotation.sql"),
+    include_str!("state/0003_jobs.sql"),
+];
 
 const NONCE_BYTES: usize = 12;
 
@@ -576,7 +582,8 @@ impl State {
     /// [`Error::State`].
     pub fn accept_dataset(&mut self, epoch: Epoch, accepted: &AcceptedDataset) -> Result<()> {
         let kinds = serde_json::to_string(&accepted.kinds).map_err(|_| Error::StateSealed)?;
-        self.db.execute(
+        let transaction = self.immediate()?;
+        transaction.execute(
             "INSERT OR REPLACE INTO dataset (epoch, holder, dataset, version, sha256, key_id, rows, kinds)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
@@ -590,7 +597,8 @@ impl State {
                 kinds
             ],
         )?;
-        Ok(())
+        ledger::note_seen(&transaction, accepted)?;
+        Ok(transaction.commit()?)
     }
 
     /// The names of all fused files that accepted datasets refer to.
@@ -618,14 +626,23 @@ impl State {
         Ok(self.db.query_row("SELECT 1 FROM event WHERE id = ?1", [event.as_str()], |_| Ok(())).optional()?.is_some())
     }
 
-    /// Notes that an event was processed to its end.
+    /// Notes that an event was processed to its end, and with the same transaction in the list of jobs what came of it.
     ///
     /// # Errors
     /// [`Error::State`].
-    pub fn note_done(&mut self, event: &EventId, event_type: &str) -> Result<()> {
-        self.db
+    pub fn note_done(&mut self, event: &EventId, event_type: &str, outcome: &str, output: Option<&Path>) -> Result<()> {
+        let transaction = self.immediate()?;
+        transaction
             .execute("INSERT OR IGNORE INTO event (id, type) VALUES (?1, ?2)", params![event.as_str(), event_type])?;
-        Ok(())
+        transaction.execute(
+            &format!(
+                "UPDATE job SET state = 'done', finished = {}, class = NULL, outcome = ?2, output = ?3, runner = NULL
+                 WHERE event = ?1",
+                ledger::NOW
+            ),
+            params![event.as_str(), outcome, output.map(|path| path.to_string_lossy())],
+        )?;
+        Ok(transaction.commit()?)
     }
 
     // ---- sealing ------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ use datafuse_space::{Layout, Mailbox, Space, mailbox};
 use crate::{
     directory::{Directory, SpaceFile},
     error::{Error, Result},
+    jobs::Jobs,
     state::{OpenEpoch, State},
 };
 
@@ -124,6 +125,14 @@ impl Workload {
 
     pub(crate) fn allow_hosts(&self) -> &[String] {
         &self.options.allow_hosts
+    }
+
+    /// Opens the list of jobs for writing, beside the state, so that it can be written while an event is at work.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::Folder`].
+    pub fn jobs(&self) -> Result<Jobs> {
+        Jobs::open(&self.layout.state)
     }
 
     pub(crate) fn limits(&self) -> &Limits {

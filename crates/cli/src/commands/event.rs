@@ -17,10 +17,11 @@ use datafuse_workload::{
     Options, Outcome, Workload,
     audit::AuditLog,
     event::{Event, EventType, msg_data},
+    jobs::JobState,
     outcome::{Collected, Stage},
     platform::{Environment, which_queue},
     process,
-    queue::{self, QueueChoice},
+    queue::{self, QueueChoice, QueueOptions},
     serve::{OnStage, ServeOptions, Served, serve as serve_queue},
 };
 use serde_json::{Map, Value, json};
@@ -44,7 +45,8 @@ pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
     let payload = msg_data(&args.event.event, &body(&args.event), Some(jiff::Timestamp::now()));
     let choice = queue_of(&space, args.redis.as_deref(), &environment)?;
     let (id, place) = runtime()?.block_on(async {
-        let queue = queue::open(&choice).await?;
+        let options = QueueOptions { streams: args.stream.iter().cloned().collect(), ..QueueOptions::default() };
+        let queue = queue::open_with(&choice, &options).await?;
         Ok::<_, datafuse_workload::Error>((queue.publish(&payload).await?, queue.place()))
     })?;
     console.say(format_args!("{} sent to {place}; its id:", args.event.event));
@@ -64,12 +66,17 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
 
     let began = Instant::now();
     audit.started(&event)?;
+    let mut jobs = workload.jobs()?;
+    jobs.started(&event, None)?;
     let stages = Stages::new(*console);
     let result = process(&mut workload, &event, &|stage| stages.show(stage));
     drop(stages);
     match &result {
         Ok(_) => audit.done(&event, began.elapsed())?,
-        Err(error) => audit.failed(&event, began.elapsed(), error.class())?,
+        Err(error) => {
+            audit.failed(&event, began.elapsed(), error.class())?;
+            jobs.failed(&event.id, JobState::Failed, error.class())?;
+        }
     }
     let outcome = result?;
     console.result(&outcome_json(&event, &outcome), || outcome_text(&workload, &event, &outcome));
@@ -114,7 +121,9 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
             signalled().await;
             std::process::exit(Code::Interrupted as i32);
         });
-        let queue = queue::open(&choice).await?;
+        let claim_after = Duration::from_secs(args.queue.claim_after);
+        let queue = QueueOptions { streams: args.queue.streams.clone(), claim_after };
+        let queue = queue::open_with(&choice, &queue).await?;
         let until = if once { "one event" } else { "events until Ctrl-C or SIGTERM" };
         console.say(format_args!("Waiting for {until} in {}", queue.place()));
         let served =
@@ -232,7 +241,7 @@ fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -
     Ok(Workload::open(space, keys, options)?)
 }
 
-fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Result<QueueChoice> {
+pub(super) fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Result<QueueChoice> {
     let place = match Layout::new(space).queue {
         QueuePlace::Redis(url) => url.to_string(),
         QueuePlace::Folder(folder) => folder.to_string_lossy().into_owned(),

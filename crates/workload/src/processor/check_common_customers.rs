@@ -24,7 +24,7 @@ use crate::{
     error::{Error, Result},
     event::Event,
     outcome::{Fused, Outcome, Progress, Stage, temporary_name},
-    state::AcceptedDataset,
+    state::{AcceptedDataset, report_subject},
     workload::Workload,
 };
 
@@ -67,11 +67,25 @@ fn make(
 ) -> Result<(Report, Fused)> {
     let fused = fuse::fuse(workload, holders, progress)?;
     let inputs = gather(workload, event, holders, progress)?;
+    count(workload, event, &inputs.provenance.datasets)?;
     progress(Stage::Reporting);
     let report = Report::build(inputs)?;
     write(&part.join(REPORT_JSON), report.to_json_pretty().as_bytes())?;
     write(&part.join(REPORT_HTML), report_html::render(&report).as_bytes())?;
     Ok((report, fused))
+}
+
+/// Counts, before the report is there, that one is made of each pair of datasets of different holders. Limits come with the policy.
+fn count(workload: &mut Workload, event: &Event, datasets: &[DatasetRef]) -> Result<()> {
+    let pairs = datasets.iter().enumerate().flat_map(|(index, a)| {
+        let others = datasets[index + 1..].iter().filter(|b| b.holder != a.holder);
+        others.map(|b| report_subject(&a.sha256, &b.sha256))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    workload.state_mut().spend(&pairs, &today, None, &event.id)?;
+    let commitments: Vec<_> = datasets.iter().map(|dataset| dataset.sha256.as_str()).collect();
+    workload.state_mut().note_used(&commitments)
 }
 
 /// The report of an earlier run of the same event, which a crash kept from being acknowledged.

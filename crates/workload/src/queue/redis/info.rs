@@ -94,7 +94,8 @@ impl GroupInfo {
     }
 }
 
-fn fields(reply: Value) -> Option<BTreeMap<String, Value>> {
+/// Reads a reply of names and values in turn.
+pub(super) fn fields(reply: Value) -> Option<BTreeMap<String, Value>> {
     let mut parts = reply.into_sequence().ok()?.into_iter();
     let mut fields = BTreeMap::new();
     while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
@@ -103,7 +104,8 @@ fn fields(reply: Value) -> Option<BTreeMap<String, Value>> {
     Some(fields)
 }
 
-fn number(fields: &BTreeMap<String, Value>, name: &str) -> Option<u64> {
+/// Gives a field that is a number.
+pub(super) fn number(fields: &BTreeMap<String, Value>, name: &str) -> Option<u64> {
     match fields.get(name)? {
         Value::Int(number) => u64::try_from(*number).ok(),
         _ => None,
