@@ -1,6 +1,7 @@
 //! The command line: names, flags, help and examples. What a flag means to the work is said where the work is done.
 
 mod contract;
+mod jobs;
 mod key;
 mod parquet;
 mod report;
@@ -14,8 +15,10 @@ use datafuse_core::{
     name::PublicName,
     normalize::Profile,
 };
+use datafuse_workload::queue::StreamName;
 
 pub(crate) use contract::{ContractCheckArgs, ContractCommand, ContractInitArgs};
+pub(crate) use jobs::{JobsArgs, JobsCommand, JobsPlace, QueueArgs, RetryArgs};
 pub(crate) use key::{
     ChangePassphraseArgs, CombineArgs, DrillArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs,
     PassphraseArgs, RotateArgs, SplitArgs, WipeArgs,
@@ -88,9 +91,15 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Wait for events and process them
     #[command(
-        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n  datafuse serve --space space.yaml --key workload.key --http 127.0.0.1:8080\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
+        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n  datafuse serve --space space.yaml --key workload.key --http 127.0.0.1:8080\n  datafuse serve --space space.yaml --key workload.key --stream urgent --stream events\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
     )]
     Serve(ServeArgs),
+    /// List what became of events, and send one again
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  datafuse jobs --space space.yaml\n  datafuse jobs --failed --limit 100\n  datafuse jobs show 01J...\n  datafuse jobs retry 01J..."
+    )]
+    Jobs(JobsArgs),
     /// Read and verify reports
     #[command(subcommand)]
     Report(ReportCommand),
@@ -332,6 +341,9 @@ pub(crate) struct EventArgs {
 pub(crate) struct SendArgs {
     #[command(flatten)]
     pub(crate) event: EventArgs,
+    /// The stream of the queue, where not 'events'
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stream: Option<StreamName>,
     /// The Redis server, where not the agreement's queue
     #[arg(long, value_name = "URL", env = "DATAFUSE_REDIS", hide_env_values = true)]
     pub(crate) redis: Option<String>,
@@ -404,13 +416,15 @@ pub(crate) struct ServeArgs {
     /// The Redis server, where not the agreement's queue
     #[arg(long, value_name = "URL", env = "DATAFUSE_REDIS", hide_env_values = true)]
     pub(crate) redis: Option<String>,
+    #[command(flatten)]
+    pub(crate) queue: QueueArgs,
     /// Address to serve the mailbox at over HTTP, such as 127.0.0.1:8080; without this it is not served
     #[arg(long, value_name = "ADDR", env = "DATAFUSE_HTTP")]
     pub(crate) http: Option<SocketAddr>,
     /// Take one event, then end
     #[arg(long)]
     pub(crate) once: bool,
-    /// Seconds that an event at work may go on after SIGTERM
+    /// Seconds that an event at work may go on after SIGTERM; then it is given back
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub(crate) drain: u64,
 }

@@ -5,6 +5,7 @@ use std::{error::Error, fmt::Display};
 use datafuse_engine::signed_report::SignedReportError;
 use datafuse_space::mailbox::Trouble;
 use datafuse_workload::delivery::DeliveryError;
+use datafuse_workload::jobs::JobsError;
 
 /// The exit codes, as the README tables them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +187,12 @@ impl From<datafuse_workload::Error> for Failure {
             E::TokenTable(ref error) => match **error {
                 TokenTableError::NoKey { .. } | TokenTableError::InvalidKey { .. } => Code::Configuration,
                 _ => Code::Data,
+            },
+            E::Jobs(ref error) => match **error {
+                JobsError::Unknown { .. } => Code::Usage,
+                JobsError::EventGone { .. } => Code::Data,
+                JobsError::NotRetryable { .. } | JobsError::AlreadyRetried { .. } => Code::Refused,
+                _ => Code::Configuration,
             },
             E::EventTooLarge { .. }
             | E::EventTooDeep { .. }

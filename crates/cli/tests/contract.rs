@@ -133,7 +133,8 @@ fn the_event_checks_what_was_delivered_and_puts_out_counts_only() {
     let value: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
     assert_eq!((&value["schema"], &value["verdict"]), (&"datafuse/quality/v1".into(), &"NOK".into()));
     let datasets = value["holders"][0]["datasets"].as_array().unwrap();
-    let found: Vec<_> = datasets.iter().map(|dataset| (dataset["dataset"].as_str().unwrap(), dataset["verdict"].as_str())).collect();
+    let found: Vec<_> =
+        datasets.iter().map(|dataset| (dataset["dataset"].as_str().unwrap(), dataset["verdict"].as_str())).collect();
     assert_eq!(found, [("customers", Some("NOK")), ("missing", Some("NOK")), ("people", Some("OK")), ("silent", None)]);
     assert_eq!(value["holders"][1]["datasets"][0]["contract"], serde_json::Value::Null);
 

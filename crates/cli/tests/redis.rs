@@ -1,53 +1,18 @@
 //! The program against a real redis-server, which the test starts on a port of its own.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod redis_server;
 mod world;
 
 use std::{
-    net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use redis_server::Redis;
 use world::World;
 
 const CSV: &str = "email\nada@example.com\nbob@example.com\n";
-
-struct Redis {
-    server: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Redis {
-    fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let folder = tempfile::tempdir().unwrap();
-        let server = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is needed: ./test.sh installs it");
-        let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < until, "redis-server does not answer");
-            std::thread::yield_now();
-        }
-        Self { server, port, _folder: folder }
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
 
 #[test]
 fn an_event_through_redis_becomes_a_report_and_is_acknowledged() {

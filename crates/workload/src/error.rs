@@ -324,6 +324,9 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// Something about the list of jobs.
+    #[error(transparent)]
+    Jobs(Box<crate::jobs::JobsError>),
     /// The report could not be made.
     #[error(transparent)]
     Report(Box<datafuse_engine::report::ReportError>),
@@ -444,6 +447,7 @@ impl Error {
             Self::ProcessorPanicked => "processor-panicked",
             Self::Output { .. } => "output",
             Self::OutputInTheWay { .. } => "output-in-the-way",
+            Self::Jobs(error) => error.class(),
             Self::Report(_) => "report",
             Self::Protocol(_) => "protocol",
             Self::Engine(_) => "engine",
@@ -477,7 +481,7 @@ impl Error {
                 "NOAUTH" | "WRONGPASS" | "authentication failed" => {
                     "--redis redis://USER:PASSWORD@HOST:PORT".to_owned()
                 }
-                "NOPERM" => "allow the user XADD, XREADGROUP, XAUTOCLAIM, XCLAIM, XPENDING, XACK and XGROUP on the stream".to_owned(),
+                "NOPERM" => "allow the user the commands and keys of the table in docs/queue.md".to_owned(),
                 "WRONGTYPE" => "another database (redis://HOST:PORT/1): the key of the stream holds something else".to_owned(),
                 _ => "a Redis server of version 6.2 or later".to_owned(),
             },
@@ -562,6 +566,7 @@ impl Error {
                 ),
             },
             Self::OutputInTheWay { .. } => "move that folder away; reports are never overwritten".to_owned(),
+            Self::Jobs(error) => return Some(error.remedy()),
             Self::Report(error) => return error.remedy(),
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
@@ -591,6 +596,12 @@ impl From<datafuse_engine::Error> for Error {
 impl From<datafuse_engine::report::ReportError> for Error {
     fn from(error: datafuse_engine::report::ReportError) -> Self {
         Self::Report(Box::new(error))
+    }
+}
+
+impl From<crate::jobs::JobsError> for Error {
+    fn from(error: crate::jobs::JobsError) -> Self {
+        Self::Jobs(Box::new(error))
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`workload`] | one space's agreement, keys, state and places, opened |
 //! | [`directory`] | who takes part, and where what they bring lies |
 //! | [`state`] | what is remembered between events, its secrets sealed |
+//! | [`jobs`] | which events were processed and how, for the operator |
 //! | [`processor`] | one file an event type |
 //! | [`delivery`] | brings a report to the places of the data users |
 //! | [`outcome`] | what an event brought forth |
@@ -22,15 +23,17 @@
 //! No holder's secret ever comes here, and nothing here prints.
 
 pub mod audit;
+mod backoff;
 pub mod delivery;
 pub mod directory;
 pub mod error;
 pub mod event;
+pub mod jobs;
 pub mod outcome;
-mod output;
 pub mod platform;
 pub mod processor;
 pub mod queue;
+mod report_folder;
 pub mod serve;
 pub mod state;
 pub mod workload;

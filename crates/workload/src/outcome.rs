@@ -1,6 +1,6 @@
 //! What an event brought forth.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use datafuse_core::{
     id::{Epoch, EventId, ParticipantId},
@@ -48,6 +48,34 @@ pub enum Outcome {
         /// What was found.
         report: Box<QualityReport>,
     },
+}
+
+impl Outcome {
+    /// Says in a few words what came of an event, for the list of jobs: counts only, no names.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        #[allow(unreachable_patterns)]
+        match self {
+            Self::AlreadyDone => "done before".to_owned(),
+            Self::Ignored { .. } => "unknown type, nothing done".to_owned(),
+            Self::Opened { epoch } => format!("epoch {epoch} opened"),
+            Self::Collected(collected) => {
+                format!("mailbox collected, {} newly enrolled", collected.newly_enrolled.len())
+            }
+            Self::Fused(fused) => format!("{} datasets fused, {} unchanged", fused.datasets.len(), fused.unchanged),
+            Self::Reported { .. } => "report written".to_owned(),
+            _ => "done".to_owned(),
+        }
+    }
+
+    /// Gives the folder that was written, where there is one.
+    #[must_use]
+    pub fn output(&self) -> Option<&Path> {
+        match self {
+            Self::Reported { folder, .. } => Some(folder),
+            _ => None,
+        }
+    }
 }
 
 /// What collecting the mailbox led to.

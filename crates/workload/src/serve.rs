@@ -5,7 +5,10 @@
 //! | done, done before, or of an unknown type | audited, acknowledged |
 //! | malformed, or failed for good | audited, put aside as a dead letter: id and error class, nothing else |
 //! | failed, may succeed later | audited, given back after a pause; after [`MAX_DELIVERIES`] deliveries put aside |
+//! | a stop leaves it no time | given back as it is |
 //! | the process dies | delivered again, here or elsewhere; what is there already is not done again |
+//!
+//! Each step is noted in the list of jobs as well. Where that fails, an event is not begun; one that is at work goes on.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,15 +19,18 @@ use tokio::{sync::watch, task, time};
 
 use crate::{
     audit::AuditLog,
+    backoff::Backoff,
     error::{Error, Result},
     event::Event,
+    jobs::{JobState, Jobs},
     outcome::{Outcome, Stage},
     processor::process,
     queue::{Delivery, MAX_DELIVERIES, Queue},
     workload::Workload,
 };
 
-/// The pause before an event that failed is given back: doubled with each attempt, from one second to a minute.
+/// The pause before an event that failed is given back, or a queue that does not answer is asked again: doubled with each
+/// attempt, from one second to a minute, and spread.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -64,7 +70,9 @@ pub async fn serve(
     on_stage: OnStage,
     mut hear: impl FnMut(&Served),
 ) -> Result<Served> {
+    let mut jobs = workload.jobs()?;
     let workload = Arc::new(Mutex::new(workload));
+    let mut silence = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let served = loop {
         let delivery = tokio::select! {
             biased;
@@ -76,12 +84,13 @@ pub async fn serve(
             Ok(None) => continue,
             Err(error) if error.is_retryable() && !options.once => {
                 tracing::warn!(class = error.class(), "the queue does not answer; trying again: {error}");
-                pause(&mut stop, LONGEST_PAUSE).await;
+                pause(&mut stop, silence.pause()).await;
                 continue;
             }
             Err(error) => break Err(error),
         };
-        match one(&workload, queue, audit, options, &mut stop, &on_stage, &delivery).await {
+        silence = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        match one(&workload, queue, audit, &mut jobs, options, &mut stop, &on_stage, &delivery).await {
             Ok(served) => {
                 hear(&served);
                 if options.once || matches!(served, Served::Stopped) {
@@ -111,10 +120,12 @@ async fn pause(stop: &mut watch::Receiver<bool>, length: Duration) {
     }
 }
 
+#[allow(clippy::too_many_arguments)]
 async fn one(
     workload: &Arc<Mutex<Workload>>,
     queue: &dyn Queue,
     audit: &AuditLog,
+    jobs: &mut Jobs,
     options: ServeOptions,
     stop: &mut watch::Receiver<bool>,
     on_stage: &OnStage,
@@ -124,6 +135,7 @@ async fn one(
         Ok(event) => event,
         Err(error) => {
             audit.malformed(&delivery.id, error.class())?;
+            told(jobs.malformed(delivery, error.class()));
             queue.dead_letter(delivery, error.class()).await?;
             return Ok(Served::Failed(error));
         }
@@ -134,10 +146,14 @@ async fn one(
         // Whoever took it before died of it, without a word.
         let error = Error::TooManyAttempts { attempts: delivery.attempts };
         audit.failed(&event, began.elapsed(), error.class())?;
+        told(jobs.started(&event, Some(delivery)));
+        told(jobs.failed(&event.id, JobState::Dead, error.class()));
         queue.dead_letter(delivery, error.class()).await?;
         return Ok(Served::Failed(error));
     }
-    let result = {
+    let result = if let Err(error) = jobs.started(&event, Some(delivery)) {
+        Err(error)
+    } else {
         let (workload, event, on_stage) = (Arc::clone(workload), event.clone(), Arc::clone(on_stage));
         let work = task::spawn_blocking(move || {
             let mut workload = workload.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,7 +161,13 @@ async fn one(
         });
         match attend(work, queue, options, stop, delivery).await? {
             Some(result) => result,
-            None => return Ok(Served::Stopped),
+            None => {
+                told(jobs.interrupted(&delivery.id));
+                // Others need not wait until it has idled for long. Should one take it while this process ends, it waits for
+                // the state, which this process has.
+                told(queue.release(delivery).await);
+                return Ok(Served::Stopped);
+            }
         }
     };
     match result {
@@ -157,16 +179,24 @@ async fn one(
         Err(error) => {
             audit.failed(&event, began.elapsed(), error.class())?;
             if error.is_retryable() && delivery.attempts < MAX_DELIVERIES {
+                told(jobs.failed(&event.id, JobState::Retrying, error.class()));
                 if !options.once {
-                    let length = FIRST_PAUSE * 2_u32.saturating_pow(delivery.attempts.saturating_sub(1));
-                    pause(stop, length.min(LONGEST_PAUSE)).await;
+                    pause(stop, Backoff::of_attempt(FIRST_PAUSE, LONGEST_PAUSE, delivery.attempts)).await;
                 }
                 queue.release(delivery).await?;
             } else {
+                told(jobs.failed(&event.id, JobState::Dead, error.class()));
                 queue.dead_letter(delivery, error.class()).await?;
             }
             Ok(Served::Failed(error))
         }
+    }
+}
+
+/// Tells of a failure that stops nothing.
+fn told(result: Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(class = error.class(), "could not note how an event stands: {error}");
     }
 }
 

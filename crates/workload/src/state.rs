@@ -7,6 +7,7 @@
 //! (`secure_delete`), and the write-ahead log is emptied after them. Writes that belong together are one transaction, in WAL mode with full synchronisation.
 
 mod delivery;
+pub(crate) mod ledger;
 mod membership;
 mod reseal;
 
@@ -30,6 +31,7 @@ use datafuse_core::{
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use zeroize::Zeroizing;
 
+pub use ledger::{SeenDataset, Spent, report_subject};
 pub use membership::Due;
 
 use crate::error::{Error, Result};
@@ -38,6 +40,7 @@ use crate::error::{Error, Result};
 const MIGRATIONS: &[&str] = &[
     include_str!("state/0001_initial.sql"),
     include_str!("state/0002_rotation.sql"),
+    include_str!("state/0003_jobs.sql"),
     include_str!("state/0004_unauthenticated.sql"),
     include_str!("state/0005_delivery.sql"),
 ];
@@ -587,7 +590,8 @@ impl State {
     /// [`Error::State`].
     pub fn accept_dataset(&mut self, epoch: Epoch, accepted: &AcceptedDataset) -> Result<()> {
         let kinds = serde_json::to_string(&accepted.kinds).map_err(|_| Error::StateSealed)?;
-        self.db.execute(
+        let transaction = self.immediate()?;
+        transaction.execute(
             "INSERT OR REPLACE INTO dataset (epoch, holder, dataset, version, sha256, key_id, rows, kinds, unauthenticated)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
@@ -602,7 +606,8 @@ impl State {
                 accepted.unauthenticated
             ],
         )?;
-        Ok(())
+        ledger::note_seen(&transaction, accepted)?;
+        Ok(transaction.commit()?)
     }
 
     /// The names of all fused files that accepted datasets refer to.
@@ -630,14 +635,23 @@ impl State {
         Ok(self.db.query_row("SELECT 1 FROM event WHERE id = ?1", [event.as_str()], |_| Ok(())).optional()?.is_some())
     }
 
-    /// Notes that an event was processed to its end.
+    /// Notes that an event was processed to its end, and with the same transaction in the list of jobs what came of it.
     ///
     /// # Errors
     /// [`Error::State`].
-    pub fn note_done(&mut self, event: &EventId, event_type: &str) -> Result<()> {
-        self.db
+    pub fn note_done(&mut self, event: &EventId, event_type: &str, outcome: &str, output: Option<&Path>) -> Result<()> {
+        let transaction = self.immediate()?;
+        transaction
             .execute("INSERT OR IGNORE INTO event (id, type) VALUES (?1, ?2)", params![event.as_str(), event_type])?;
-        Ok(())
+        transaction.execute(
+            &format!(
+                "UPDATE job SET state = 'done', finished = {}, class = NULL, outcome = ?2, output = ?3, runner = NULL
+                 WHERE event = ?1",
+                ledger::NOW
+            ),
+            params![event.as_str(), outcome, output.map(|path| path.to_string_lossy())],
+        )?;
+        Ok(transaction.commit()?)
     }
 
     // ---- sealing ------------------------------------------------------------------------------------------------------

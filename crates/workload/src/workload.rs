@@ -17,6 +17,7 @@ use crate::{
     delivery::DeliverySettings,
     directory::{Directory, SpaceFile},
     error::{Error, Result},
+    jobs::Jobs,
     state::{OpenEpoch, State},
 };
 
@@ -137,6 +138,14 @@ impl Workload {
     /// The names under which this workload signs or signed: the present one first, then former ones.
     pub(crate) fn signers(&self) -> Vec<PublicName> {
         std::iter::once(self.space.workload()).chain(self.space.workload_former()).cloned().collect()
+    }
+
+    /// Opens the list of jobs for writing, beside the state, so that it can be written while an event is at work.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::Folder`].
+    pub fn jobs(&self) -> Result<Jobs> {
+        Jobs::open(&self.layout.state)
     }
 
     pub(crate) fn limits(&self) -> &Limits {

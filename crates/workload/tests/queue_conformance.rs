@@ -1,4 +1,4 @@
-//! What every queue must do, tried on each: a folder, and a stream on a real Redis server. Then what only one of them
+//! What every queue must do, tried on each: a folder, and streams on a real Redis server, with and without TLS. Then what only one of them
 //! can get wrong: processes that are killed, connections that break, servers that restart, TLS.
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -27,6 +27,7 @@ macro_rules! both {
     ($($fact:ident),* $(,)?) => {
         conformance!(embedded, Embedded::new(), [$($fact),*]);
         conformance!(redis_stream, Stream::new(), [$($fact),*]);
+        conformance!(redis_stream_over_tls, Stream::over_tls(), [$($fact),*]);
     };
 }
 
@@ -48,6 +49,10 @@ both![
     tasks_that_share_a_consumer_share_no_event,
     a_thousand_events_reach_three_consumers_once_each,
     what_waits_survives_all_consumers,
+    an_urgent_event_is_taken_before_any_less_urgent_one,
+    a_wait_for_several_streams_ends_for_each,
+    the_figures_tell_how_each_stream_stands,
+    a_dead_letter_can_be_sent_again,
 ];
 
 mod folder {
@@ -236,10 +241,7 @@ mod server {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_server_that_crashes_and_comes_back_loses_nothing() {
-        let mut place = Stream {
-            server: Server::own(&["--appendonly", "yes", "--appendfsync", "always"]),
-            name: "events".to_owned(),
-        };
+        let mut place = Stream::on(Server::own(&["--appendonly", "yes", "--appendfsync", "always"]));
         let queue = place.consumer().await;
         let first = queue.publish(b"1").await.unwrap();
         let second = queue.publish(b"2").await.unwrap();
@@ -347,7 +349,7 @@ mod server {
             assert_eq!(queue.next(Some(LONG)).await.unwrap().unwrap().id, removed);
             drop(queue);
             let mut delete = redis::cmd("XDEL");
-            delete.arg(&place.name).arg(removed.as_str());
+            delete.arg(&place.name).arg(place.entry(removed.as_str()));
             assert_eq!(place.command::<u32>(&delete).await, 1);
             let mut heirs = options.clone();
             heirs.consumer = heir.to_owned();
@@ -376,7 +378,7 @@ mod server {
         let id: String = place.command(&add).await;
         let delivery = place.consumer().await.next(Some(LONG)).await.unwrap();
         let delivery = delivery.unwrap();
-        assert_eq!(delivery.id.as_str(), id);
+        assert_eq!(place.entry(delivery.id.as_str()), id);
         let event = datafuse_workload::event::Event::parse(delivery.id, &delivery.payload);
         assert_eq!(event.unwrap().name(), "CHECK_COMMON_CUSTOMERS");
     }
@@ -522,6 +524,98 @@ mod server {
             let delivery = heir.next(Some(LONG)).await.unwrap().unwrap();
             assert!(ids.remove(&delivery.id));
             heir.acknowledge(&delivery).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn entries_of_the_platforms_stream_have_the_events_id() {
+        let place = Stream::on(Server::own(&[]));
+        let queue = RedisQueue::connect(RedisOptions::new(place.server.url.parse().unwrap())).await.unwrap();
+        let mut add = redis::cmd("XADD");
+        let id: String = place.command(add.arg("events").arg("*").arg("msg_data").arg("x")).await;
+        assert_eq!(queue.next(Some(LONG)).await.unwrap().unwrap().id.as_str(), id);
+    }
+
+    #[tokio::test]
+    async fn entries_removed_before_they_were_read_are_noticed_and_counted_once() {
+        let place = Stream::new().await;
+        let queue = place.consumer().await;
+        let mut ids = Vec::new();
+        for n in 0..10 {
+            ids.push(queue.publish(format!("{n}").as_bytes()).await.unwrap());
+        }
+        let take = async || {
+            let delivery = queue.next(Some(LONG)).await.unwrap().unwrap();
+            queue.acknowledge(&delivery).await.unwrap();
+            delivery.id
+        };
+        assert_eq!((take().await, take().await), (ids[0].clone(), ids[1].clone()));
+        let trim = async |length: u64| {
+            let mut trim = redis::cmd("XTRIM");
+            place.command::<u64>(trim.arg(&place.name).arg("MAXLEN").arg(length)).await
+        };
+        // Only what was done goes.
+        assert_eq!(trim(8).await, 2);
+        let stats = async || queue.stats().await.unwrap().total();
+        assert_eq!((stats().await.waiting, stats().await.trimmed), (8, 0));
+        assert_eq!(trim(3).await, 5);
+        assert_eq!((stats().await.waiting, stats().await.trimmed), (3, 5));
+        assert_eq!(take().await, ids[7]);
+        assert_eq!((stats().await.waiting, stats().await.trimmed), (2, 5));
+        assert_eq!((take().await, take().await), (ids[8].clone(), ids[9].clone()));
+        assert_eq!((stats().await.waiting, stats().await.trimmed), (0, 5));
+        // Another consumer, which never saw the gap, notices it by the server's counters too.
+        assert_eq!(place.consumer().await.stats().await.unwrap().total().trimmed, 5);
+        queue.publish(b"11").await.unwrap();
+        take().await;
+        assert_eq!(stats().await.trimmed, 5);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_documented_permissions_suffice_and_less_is_said_to_be_too_little() {
+        let place = Stream::on(Server::own(&[]));
+        // As the table in docs/queue.md has it.
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/queue.md")).unwrap();
+        let rules = |user: &str| {
+            let line = page.lines().find(|line| line.starts_with(&format!("ACL SETUSER {user} "))).unwrap();
+            line.replace("~events", &format!("~{}", place.name)).replace("PASSWORD", "open-sesame")
+        };
+        let set = async |line: &str| {
+            let mut words = line.split_whitespace();
+            let mut command = redis::cmd(words.next().unwrap());
+            for word in words {
+                command.arg(word);
+            }
+            place.command::<()>(&command).await;
+        };
+        set(&rules("sender")).await;
+        set(&rules("workload")).await;
+        let connect = async |user: &str| {
+            let url = place.server.url.replace("redis://", &format!("redis://{user}:open-sesame@"));
+            let options = RedisOptions { url: url.parse().unwrap(), ..place.options(SOON) };
+            RedisQueue::connect(options).await
+        };
+        let (sender, worker) = (connect("sender").await.unwrap(), connect("workload").await.unwrap());
+        sender.publish(b"1").await.unwrap();
+        let dead = worker.next(Some(LONG)).await.unwrap().unwrap();
+        worker.heartbeat(&dead).await.unwrap();
+        worker.release(&dead).await.unwrap();
+        let dead = worker.next(Some(LONG)).await.unwrap().unwrap();
+        worker.dead_letter(&dead, "state").await.unwrap();
+        worker.resend(&dead.id).await.unwrap().unwrap();
+        let again = worker.next(Some(LONG)).await.unwrap().unwrap();
+        worker.acknowledge(&again).await.unwrap();
+        let stats = worker.stats().await.unwrap().total();
+        assert_eq!((stats.waiting, stats.pending, stats.dead_letters), (0, 0, 1));
+        worker.close().await.unwrap();
+        for error in [
+            sender.next(Some(LONG)).await.unwrap_err(),
+            sender.stats().await.unwrap_err(),
+            sender.acknowledge(&again).await.unwrap_err(),
+        ] {
+            assert!(matches!(&error, Error::QueueRefused { code, .. } if code == "NOPERM"), "{error:?}");
+            assert!(error.remedy().unwrap().contains("queue.md"));
+            assert!(!format!("{error} {error:?}").contains("open-sesame"));
         }
     }
 }

@@ -19,10 +19,11 @@ use datafuse_workload::{
     audit::AuditLog,
     delivery::{Arrival, Delivered, DeliverySettings},
     event::{Event, EventType, msg_data},
+    jobs::JobState,
     outcome::{Collected, Stage},
     platform::{Environment, which_queue},
     process,
-    queue::{self, QueueChoice},
+    queue::{self, QueueChoice, QueueOptions},
     serve::{OnStage, ServeOptions, Served, serve as serve_queue},
 };
 use serde_json::{Map, Value, json};
@@ -46,7 +47,8 @@ pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
     let payload = msg_data(&args.event.event, &body(&args.event), Some(jiff::Timestamp::now()));
     let choice = queue_of(&space, args.redis.as_deref(), &environment)?;
     let (id, place) = runtime()?.block_on(async {
-        let queue = queue::open(&choice).await?;
+        let options = QueueOptions { streams: args.stream.iter().cloned().collect(), ..QueueOptions::default() };
+        let queue = queue::open_with(&choice, &options).await?;
         Ok::<_, datafuse_workload::Error>((queue.publish(&payload).await?, queue.place()))
     })?;
     console.say(format_args!("{} sent to {place}; its id:", args.event.event));
@@ -66,12 +68,17 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
 
     let began = Instant::now();
     audit.started(&event)?;
+    let mut jobs = workload.jobs()?;
+    jobs.started(&event, None)?;
     let stages = Stages::new(*console);
     let result = process(&mut workload, &event, &|stage| stages.show(stage));
     drop(stages);
     match &result {
         Ok(_) => audit.done(&event, began.elapsed())?,
-        Err(error) => audit.failed(&event, began.elapsed(), error.class())?,
+        Err(error) => {
+            audit.failed(&event, began.elapsed(), error.class())?;
+            jobs.failed(&event.id, JobState::Failed, error.class())?;
+        }
     }
     let outcome = result?;
     console.result(&outcome_json(&event, &outcome), || outcome_text(&workload, &event, &outcome));
@@ -116,7 +123,9 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
             signalled().await;
             std::process::exit(Code::Interrupted as i32);
         });
-        let queue = queue::open(&choice).await?;
+        let claim_after = Duration::from_secs(args.queue.claim_after);
+        let queue = QueueOptions { streams: args.queue.streams.clone(), claim_after };
+        let queue = queue::open_with(&choice, &queue).await?;
         let until = if once { "one event" } else { "events until Ctrl-C or SIGTERM" };
         console.say(format_args!("Waiting for {until} in {}", queue.place()));
         let served =
@@ -235,7 +244,7 @@ fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -
     Ok(Workload::open(space, keys, options)?)
 }
 
-fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Result<QueueChoice> {
+pub(super) fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Result<QueueChoice> {
     let place = match Layout::new(space).queue {
         QueuePlace::Redis(url) => url.to_string(),
         QueuePlace::Folder(folder) => folder.to_string_lossy().into_owned(),
@@ -246,7 +255,8 @@ fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Re
 /// An unknown type is no error to the workload, whose queue may be shared; to whoever types one it is. `sent` to a queue, it
 /// may be meant for another program.
 fn check_event(args: &EventArgs, sent: bool, console: &Console) -> Result<()> {
-    const KNOWN: &str = "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS or CHECK_DATA_QUALITY";
+    const KNOWN: &str =
+        "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS or CHECK_DATA_QUALITY";
     let event_type = EventType::from_name(&args.event)?;
     if args.new_epoch && event_type != EventType::Initialize {
         let fact = format!("--new-epoch means nothing to {}", args.event);

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod drill;
 mod event;
+mod jobs;
 mod key;
 mod normalize;
 mod party;
@@ -43,6 +44,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Send(args) => event::send(&args, console),
         Command::Run(args) => event::run(&args, console),
         Command::Serve(args) => event::serve(&args, console),
+        Command::Jobs(args) => jobs::jobs(&args, console),
         Command::Report(command) => report::report(&command, console),
         Command::Doctor(args) => doctor::doctor(&args, console),
         Command::Completions { shell } => {

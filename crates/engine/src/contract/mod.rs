@@ -12,7 +12,6 @@ mod descriptor;
 mod document;
 mod draft;
 mod error;
-mod location;
 mod measure;
 mod model;
 mod moment;
@@ -37,7 +36,6 @@ pub use document::{
 };
 pub use draft::{Draft, draft};
 pub use error::{ContractError, Problem};
-pub use location::source_of_model;
 pub use model::{
     Bound, Check, Column, Comparison, Contract, Expectation, Limit, LogicalType, Model, Range, RowTest, Rule, RuleKind,
     Server,

@@ -62,6 +62,14 @@ impl Source {
         }
     }
 
+    /// Gives the source of a model; `None` where the source is the same for all.
+    ///
+    /// # Errors
+    /// [`Error::ModelName`], as [`with_model`](Self::with_model).
+    pub fn of_model(&self, model: &str) -> Result<Option<Self>> {
+        self.names_model().then(|| self.with_model(model)).transpose()
+    }
+
     /// Puts the name of a model in the place of each `{model}`.
     ///
     /// # Errors

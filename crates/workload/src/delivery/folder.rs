@@ -8,7 +8,7 @@ use std::{fs, io, path::Path};
 use super::{Arrival, DeliveryError, Parcel};
 use crate::{
     outcome::temporary_name,
-    output::{self, Found},
+    report_folder::{self, Found},
 };
 
 pub(super) fn deliver(parcel: &Parcel<'_>, place: &Path) -> Result<Arrival, DeliveryError> {
@@ -19,7 +19,7 @@ pub(super) fn deliver(parcel: &Parcel<'_>, place: &Path) -> Result<Arrival, Deli
     fs::metadata(place).map_err(failed("find", place))?;
     let target = place.join(parcel.event.as_str());
     let in_the_way = || DeliveryError::InTheWay { path: target.clone() };
-    match output::find(&target, parcel.event, &parcel.signers).map_err(failed("read", &target))? {
+    match report_folder::find(&target, parcel.event, &parcel.signers).map_err(failed("read", &target))? {
         Found::Report(_) => return Ok(Arrival::WasThere),
         Found::Other => return Err(in_the_way()),
         Found::Nothing => {}
@@ -43,7 +43,7 @@ pub(super) fn deliver(parcel: &Parcel<'_>, place: &Path) -> Result<Arrival, Deli
 fn write(parcel: &Parcel<'_>, part: &Path, target: &Path) -> io::Result<()> {
     fs::create_dir(part)?;
     for (name, bytes) in &parcel.files {
-        output::write(&part.join(name), bytes)?;
+        report_folder::write(&part.join(name), bytes)?;
     }
-    output::publish(part, target)
+    report_folder::publish(part, target)
 }

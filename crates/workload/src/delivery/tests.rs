@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{Options, output};
+use crate::{Options, report_folder};
 
 const EVENT: &str = "01J8ZQ4X7M6V9K3T2N1B0C5D7E";
 const TOKEN: &str = "hunter2hunter2";
@@ -223,8 +223,8 @@ fn what_a_crash_left_half_written_in_a_folder_is_replaced() {
     assert_eq!(world.deliver().unwrap(), [Arrival::Sent]);
     assert_eq!(fs::read_dir(world.path("delivered")).unwrap().count(), 1);
     let found =
-        output::find(&world.path("delivered").join(EVENT), &EVENT.parse().unwrap(), &world.workload().signers());
-    assert!(matches!(found, Ok(output::Found::Report(_))));
+        report_folder::find(&world.path("delivered").join(EVENT), &EVENT.parse().unwrap(), &world.workload().signers());
+    assert!(matches!(found, Ok(report_folder::Found::Report(_))));
 }
 
 #[test]

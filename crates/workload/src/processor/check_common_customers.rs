@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -18,15 +18,15 @@ use datafuse_engine::{
     signed_report::{REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
 };
 
-use super::fuse;
+use super::{fuse, output};
 use crate::{
     delivery,
     directory::Holder,
     error::{Error, Result},
     event::Event,
-    outcome::{Fused, Outcome, Progress, Stage, temporary_name},
-    output::{self, Found},
-    state::AcceptedDataset,
+    outcome::{Fused, Outcome, Progress, Stage},
+    report_folder::{self, Found},
+    state::{AcceptedDataset, report_subject},
     workload::Workload,
 };
 
@@ -37,8 +37,8 @@ pub(super) fn check(
     progress: Progress<'_>,
 ) -> Result<Outcome> {
     let folder = workload.layout().outputs_of(&event.id);
-    let found = output::find(&folder, &event.id, &workload.signers());
-    match found.map_err(|source| output_error("read", &folder, source))? {
+    let found = report_folder::find(&folder, &event.id, &workload.signers());
+    match found.map_err(|source| output::failed("read", &folder, source))? {
         // The report of an earlier run of the same event, which a crash kept from being delivered or acknowledged.
         Found::Report(report) => {
             let delivered = delivery::deliver(workload, event, &folder)?;
@@ -52,14 +52,14 @@ pub(super) fn check(
         return Err(Error::RecipientNotProvided { user: user.clone() });
     }
     // An output that cannot be written should not cost hours first.
-    let part = prepare(workload, event)?;
+    let part = output::prepare(&workload.layout().outputs, &event.id)?;
     let made = make(workload, event, holders, progress, &part);
     if made.is_err() {
         // Nothing half-made is left; the event finds a clean place when it comes again.
         let _ = fs::remove_dir_all(&part);
     }
     let (report, fused) = made?;
-    output::publish(&part, &folder).map_err(|source| output_error("create", &folder, source))?;
+    output::publish(&part, &folder)?;
     let delivered = delivery::deliver(workload, event, &folder)?;
     Ok(Outcome::Reported { folder, report: Box::new(report), fused, delivered })
 }
@@ -74,6 +74,7 @@ fn make(
 ) -> Result<(Report, Fused)> {
     let fused = fuse::fuse(workload, holders, progress)?;
     let inputs = gather(workload, event, holders, progress)?;
+    count(workload, event, &inputs.provenance.datasets)?;
     progress(Stage::Reporting);
     let report = Report::build(inputs)?;
     for warning in &report.warnings {
@@ -85,10 +86,22 @@ fn make(
     for (name, bytes) in
         [(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html.as_bytes()), (REPORT_DSSE, signed.as_slice())]
     {
-        let path = part.join(name);
-        output::write(&path, bytes).map_err(|source| output_error("write", &path, source))?;
+        output::write(&part.join(name), bytes)?;
     }
     Ok((report, fused))
+}
+
+/// Counts, before the report is there, that one is made of each pair of datasets of different holders. Limits come with the policy.
+fn count(workload: &mut Workload, event: &Event, datasets: &[DatasetRef]) -> Result<()> {
+    let pairs = datasets.iter().enumerate().flat_map(|(index, a)| {
+        let others = datasets[index + 1..].iter().filter(|b| b.holder != a.holder);
+        others.map(|b| report_subject(&a.sha256, &b.sha256))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    workload.state_mut().spend(&pairs, &today, None, &event.id)?;
+    let commitments: Vec<_> = datasets.iter().map(|dataset| dataset.sha256.as_str()).collect();
+    workload.state_mut().note_used(&commitments)
 }
 
 /// Matches every kind and gathers what the report says about where it all came from.
@@ -168,17 +181,4 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
 
 fn inputs_rows(accepted: &[Vec<AcceptedDataset>], kind: &KindName) -> u64 {
     accepted.iter().flatten().filter_map(|dataset| dataset.kinds.get(kind)).map(|fused| fused.fused).sum()
-}
-
-/// Makes an empty folder beside the one to come.
-fn prepare(workload: &Workload, event: &Event) -> Result<PathBuf> {
-    let outputs = &workload.layout().outputs;
-    let part = outputs.join(temporary_name(&event.id));
-    let _ = fs::remove_dir_all(&part);
-    fs::create_dir_all(&part).map_err(|source| output_error("create", &part, source))?;
-    Ok(part)
-}
-
-fn output_error(action: &'static str, path: &Path, source: std::io::Error) -> Error {
-    Error::Output { action, path: path.to_owned(), source }
 }

@@ -12,9 +12,9 @@ use datafuse_engine::{
     Caps, Error as EngineError,
     contract::{
         CheckOptions, Contract, ContractError, ContractRef, DatasetQuality, HolderQuality, Model, ModelResult,
-        QualityProvenance, QualityReport, Rows, check as check_rows, render_page, source_of_model,
+        QualityProvenance, QualityReport, Rows, check as check_rows, render_page,
     },
-    dataset::{FetchPolicy, Format, ReadOptions, Source, fetch_to_file, protected::ProtectedFile},
+    dataset::{FetchPolicy, LocalFile, ReadOptions, Source, protected::ProtectedFile},
 };
 
 use super::output::{failed, prepare, publish, write};
@@ -132,7 +132,7 @@ fn of_dataset(
     let (mut models, mut protected) = (Vec::new(), false);
     for (source, model) in match sources(place, &contract) {
         Ok(sources) => sources,
-        Err(error) => return Ok(DatasetQuality::failed(&place.dataset, named, contract_reason(&error))),
+        Err(reason) => return Ok(DatasetQuality::failed(&place.dataset, named, reason)),
     } {
         let checking = Checking { workload, holder, place, progress };
         match checking.model(&source, model) {
@@ -151,15 +151,15 @@ fn of_dataset(
 }
 
 /// Where each model of a contract lies: at the location with its name in it; else there is one model, or one of the dataset's name.
-fn sources<'a>(place: &DatasetPlace, contract: &'a Contract) -> Result<Vec<(Source, &'a Model)>, ContractError> {
-    let of = |(position, model): (usize, &'a Model)| {
-        Ok(source_of_model(&place.source, &model.name, position + 1)?.map(|source| (source, model)))
-    };
-    let each: Option<Vec<_>> = contract.models.iter().enumerate().map(of).collect::<Result<_, ContractError>>()?;
-    if let Some(each) = each {
+fn sources<'a>(place: &DatasetPlace, contract: &'a Contract) -> Result<Vec<(Source, &'a Model)>, String> {
+    let of = |model: &'a Model| Ok(place.source.of_model(&model.name)?.map(|source| (source, model)));
+    let each: datafuse_engine::Result<Option<Vec<_>>> = contract.models.iter().map(of).collect();
+    if let Some(each) = each.map_err(|_| "the name of a model cannot stand for {model} in a location".to_owned())? {
         return Ok(each);
     }
-    let model = contract.model(None).or_else(|error| contract.model(Some(place.dataset.as_str())).map_err(|_| error))?;
+    let model = contract
+        .model(None)
+        .or_else(|error| contract.model(Some(place.dataset.as_str())).map_err(|_| contract_reason(&error)))?;
     Ok(vec![(place.source.clone(), model)])
 }
 
@@ -180,19 +180,25 @@ impl Checking<'_> {
             ..FetchPolicy::strict()
         };
         // What is fetched is fetched once, and goes when this is dropped.
-        let (local, format, _fetched) = match source {
-            Source::Url(url) => {
-                let fetched = fetch_to_file(url, &policy, &workload.limits().temp_dir)?;
-                let format = self.place.format.or_else(|| Format::from_name(url.path()));
-                (Source::Path(fetched.to_path_buf()), format, Some(fetched))
-            }
-            other => (other.clone(), self.place.format, None),
+        let one_file = match source {
+            Source::Path(_) | Source::Url(_) => true,
+            Source::Bucket(address) => !address.is_pattern(),
+            Source::Glob(_) => false,
+        };
+        let at_hand = one_file.then(|| LocalFile::of(source, &policy, &workload.limits().temp_dir)).transpose();
+        let at_hand = at_hand.map_err(|error| match error.is_missing() {
+            true => Error::DatasetMissing {
+                holder: self.holder.id.clone(),
+                dataset: self.place.dataset.clone(),
+                path: source.to_string().into(),
+            },
+            false => error.into(),
+        })?;
+        let (local, format) = match &at_hand {
+            Some(file) => (Source::Path(file.path().to_owned()), self.place.format.or(file.format())),
+            None => (source.clone(), self.place.format),
         };
         let (rows, protected) = match &local {
-            Source::Path(path) if !path.is_file() => {
-                let (holder, dataset) = (self.holder.id.clone(), self.place.dataset.clone());
-                return Err(Error::DatasetMissing { holder, dataset, path: path.clone() });
-            }
             Source::Path(path) if ProtectedFile::inspect(path, &Caps::default()).is_ok() => {
                 (Rows::of_protected(&self.open_protected(path)?)?, true)
             }
@@ -274,9 +280,11 @@ fn contract_reason(error: &ContractError) -> String {
         ContractError::Malformed { problem, .. } => format!("the contract is malformed at {problem}"),
         ContractError::Io { .. } => "the contract cannot be read".to_owned(),
         ContractError::WhichModel { has, .. } => {
-            format!("the contract has {} models, and neither {{model}} in the location nor the dataset's name says which", has.len())
+            format!(
+                "the contract has {} models, and neither {{model}} in the location nor the dataset's name says which",
+                has.len()
+            )
         }
-        ContractError::ModelName { .. } => "the name of a model cannot stand for {model} in a location".to_owned(),
         _ => "the contract is no YAML or JSON, or too large".to_owned(),
     }
 }

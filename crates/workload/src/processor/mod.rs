@@ -35,6 +35,7 @@ pub fn process(workload: &mut Workload, event: &Event, progress: Progress<'_>) -
     workload.state().check_key()?;
     workload.reread_space()?;
     if workload.state().is_done(&event.id)? {
+        workload.jobs()?.done_before(&event.id)?;
         return Ok(Outcome::AlreadyDone);
     }
     let outcome = match &event.event_type {
@@ -67,6 +68,6 @@ pub fn process(workload: &mut Workload, event: &Event, progress: Progress<'_>) -
         #[allow(unreachable_patterns)]
         _ => return Err(Error::NotProvided { event_type: event.name().to_owned() }),
     };
-    workload.state_mut().note_done(&event.id, event.name())?;
+    workload.state_mut().note_done(&event.id, event.name(), &outcome.summary(), outcome.output())?;
     Ok(outcome)
 }

@@ -219,6 +219,7 @@ fn erase(transaction: &Transaction<'_>, epoch: Epoch, name: &[u8]) -> Result<()>
         transaction
             .execute(&format!("DELETE FROM {table} WHERE epoch = ?1 AND {column} = ?2"), params![epoch.0, name])?;
     }
+    transaction.execute("DELETE FROM dataset_seen WHERE holder = ?1", [name])?;
     Ok(())
 }
 

@@ -219,8 +219,8 @@ fn datasets_events_and_refusals_are_remembered() {
     assert_eq!(state.fused_files().unwrap(), ["a.parquet"]);
 
     assert!(!state.is_done(&event()).unwrap());
-    state.note_done(&event(), "FUSE").unwrap();
-    state.note_done(&event(), "FUSE").unwrap();
+    state.note_done(&event(), "FUSE", "done", None).unwrap();
+    state.note_done(&event(), "FUSE", "done", None).unwrap();
     assert!(state.is_done(&event()).unwrap());
 
     for index in 0..40 {
@@ -338,4 +338,100 @@ fn a_new_key_opens_everything_that_the_former_sealed_and_the_former_nothing_more
     assert_eq!(*state.rekey(EPOCH, &enrolled).unwrap().unwrap().1.to_bytes(), one);
     assert_eq!(state.canary(EPOCH).unwrap().unwrap().0, [9; 16]);
     assert!(state.due(EPOCH).unwrap().vacuum);
+}
+
+#[test]
+fn a_budget_is_spent_once_an_event_and_never_beyond_its_limit() {
+    let fixture = Fixture::new();
+    let mut state = fixture.open();
+    let subject = report_subject("bb", "aa");
+    assert_eq!(subject, report_subject("aa", "bb"));
+    let subjects = [subject.clone()];
+    let id = |n: u32| format!("{n}-0").parse().unwrap();
+    let day = "2026-01-02";
+    assert_eq!(state.spend(&subjects, day, Some(0), &id(1)).unwrap(), Spent::Exhausted);
+    for (event, expected) in [(1, Spent::Granted), (1, Spent::Granted), (2, Spent::Granted), (3, Spent::Exhausted)] {
+        assert_eq!(state.spend(&subjects, day, Some(2), &id(event)).unwrap(), expected, "{event}");
+    }
+    assert_eq!(state.spent(&subject, day).unwrap(), 2);
+    // All or none: what is exhausted keeps the other from being spent.
+    let both = ["other".to_owned(), subject.clone()];
+    assert_eq!(state.spend(&both, day, Some(2), &id(4)).unwrap(), Spent::Exhausted);
+    assert_eq!(state.spent("other", day).unwrap(), 0);
+    drop(state);
+    let mut state = fixture.open();
+    assert_eq!(state.spent(&subject, day).unwrap(), 2);
+    assert_eq!(state.spend(&subjects, "2026-01-03", Some(2), &id(5)).unwrap(), Spent::Granted);
+    assert_eq!(state.spend(&subjects, day, None, &id(6)).unwrap(), Spent::Granted);
+}
+
+/// Not a fact: what each of the processes does that [`processes_together_spend_no_more_than_the_limit`] starts.
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn spends_until_exhausted() {
+    let Ok(path) = std::env::var("STATE_TEST_DB") else { return };
+    let db = Connection::open(path).unwrap();
+    db.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+    // Spending needs no key.
+    let mut state = State { db, key: keys().token().state_key(&root()) };
+    let mut granted = 0;
+    for n in 0..60 {
+        let event = format!("{}-{n}", std::process::id()).parse().unwrap();
+        if state.spend(&["x".to_owned()], "2026-01-02", Some(40), &event).unwrap() == Spent::Granted {
+            granted += 1;
+        }
+    }
+    println!("\ngranted {granted}");
+}
+
+#[test]
+fn processes_together_spend_no_more_than_the_limit() {
+    let fixture = Fixture::new();
+    drop(fixture.open());
+    let start = || {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "state::tests::spends_until_exhausted", "--ignored", "--nocapture"])
+            .env("STATE_TEST_DB", fixture.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let processes = [start(), start(), start()];
+    let granted = processes.map(|process| {
+        let output = String::from_utf8(process.wait_with_output().unwrap().stdout).unwrap();
+        output.lines().find_map(|line| line.strip_prefix("granted ")?.parse::<u64>().ok()).unwrap()
+    });
+    assert_eq!(granted.iter().sum::<u64>(), 40, "{granted:?}");
+    assert_eq!(fixture.open().spent("x", "2026-01-02").unwrap(), 40);
+}
+
+#[test]
+fn every_dataset_that_was_accepted_is_remembered_with_its_former_versions() {
+    let fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let holder = keys().identity().public_name();
+    let accepted = |version, sha256: &str| AcceptedDataset {
+        holder: holder.clone(),
+        dataset: "customers".parse().unwrap(),
+        version,
+        sha256: sha256.to_owned(),
+        key_id: keys().token().key_id(),
+        rows: 10 * version,
+        kinds: BTreeMap::new(),
+        unauthenticated: false,
+    };
+    for (version, sha256) in [(1, "aa"), (2, "bb"), (3, "aa")] {
+        state.accept_dataset(EPOCH, &accepted(version, sha256)).unwrap();
+    }
+    state.begin_epoch(&secrets(), &"9-9".parse().unwrap(), None).unwrap();
+    let seen: Vec<_> = state.datasets_seen().unwrap().into_iter().map(|d| (d.version, d.sha256, d.rows)).collect();
+    assert_eq!(seen, [(1, "aa".to_owned(), 10), (2, "bb".to_owned(), 20)]);
+    // A used one has a later moment than it was first seen with.
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    state.note_used(&["bb"]).unwrap();
+    let seen = state.datasets_seen().unwrap();
+    assert!(seen[1].last_used > seen[1].first_seen, "{seen:?}");
+    // Who is removed takes it along.
+    state.revoke(Epoch(2), &holder).unwrap();
+    assert_eq!(state.datasets_seen().unwrap(), []);
 }

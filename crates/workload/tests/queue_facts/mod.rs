@@ -301,3 +301,98 @@ pub(crate) async fn what_waits_survives_all_consumers(place: &dyn Place) {
     let delivery = take(&*queue).await;
     assert_eq!((delivery.id, delivery.attempts), (id, 1));
 }
+
+pub(crate) async fn an_urgent_event_is_taken_before_any_less_urgent_one(place: &dyn Place) {
+    let publishers = [place.consumer_of(&["urgent"]).await, place.consumer_of(&["events"]).await];
+    let [urgent, usual] = &publishers;
+    let first = publish(&**usual, "usual 1").await;
+    let second = publish(&**usual, "usual 2").await;
+    let alarm = publish(&**urgent, "urgent 1").await;
+    let worker = place.consumer_of(&["urgent", "events"]).await;
+    let delivery = take(&*worker).await;
+    assert_eq!((&delivery.id, delivery.attempts), (&alarm, 1));
+    worker.acknowledge(&delivery).await.unwrap();
+    let delivery = take(&*worker).await;
+    assert_eq!((&delivery.id, delivery.attempts), (&first, 1));
+    // What is urgent comes before what was given back as well.
+    let alarm = publish(&**urgent, "urgent 2").await;
+    worker.release(&delivery).await.unwrap();
+    let urgent_delivery = take(&*worker).await;
+    assert_eq!(urgent_delivery.id, alarm);
+    assert_ne!(urgent_delivery.stream, delivery.stream);
+    worker.acknowledge(&urgent_delivery).await.unwrap();
+    for (id, attempts) in [(first, 2), (second, 1)] {
+        let delivery = take(&*worker).await;
+        assert_eq!((&delivery.id, delivery.attempts), (&id, attempts));
+        worker.heartbeat(&delivery).await.unwrap();
+        worker.acknowledge(&delivery).await.unwrap();
+    }
+    assert_empty(&*worker, Duration::ZERO).await;
+}
+
+pub(crate) async fn a_wait_for_several_streams_ends_for_each(place: &dyn Place) {
+    let (urgent, usual) = (place.consumer_of(&["urgent"]).await, place.consumer_of(&["events"]).await);
+    let worker = place.consumer_of(&["urgent", "events"]).await;
+    for _ in 0..20 {
+        // Both may come with one reply: neither is lost, and neither counts as tried.
+        let (delivery, a, b) = futures::join!(take(&*worker), publish(&*urgent, "a"), publish(&*usual, "b"));
+        let other = take(&*worker).await;
+        let found = BTreeSet::from([delivery.id.clone(), other.id.clone()]);
+        assert_eq!(found, BTreeSet::from([a, b]));
+        for delivery in [delivery, other] {
+            assert_eq!(delivery.attempts, 1, "{delivery:?}");
+            worker.acknowledge(&delivery).await.unwrap();
+        }
+    }
+    assert_empty(&*worker, Duration::ZERO).await;
+}
+
+pub(crate) async fn the_figures_tell_how_each_stream_stands(place: &dyn Place) {
+    let (urgent, usual) = (place.consumer_of(&["urgent"]).await, place.consumer_of(&["events"]).await);
+    let worker = place.consumer_of(&["urgent", "events"]).await;
+    for n in 0..3 {
+        publish(&*usual, &n.to_string()).await;
+    }
+    publish(&*urgent, "poison").await;
+    assert_eq!(worker.stats().await.unwrap().total().pending, 0);
+    let poison = take(&*worker).await;
+    worker.dead_letter(&poison, "dataset-damaged").await.unwrap();
+    let delivery = take(&*worker).await;
+    let stats = worker.stats().await.unwrap();
+    let [urgent, usual] = &stats.streams[..] else { panic!("{stats:?}") };
+    assert_eq!((urgent.waiting, urgent.pending, urgent.dead_letters), (0, 0, 1), "{stats:?}");
+    assert_eq!((usual.waiting, usual.pending, usual.dead_letters), (2, 1, 0), "{stats:?}");
+    assert_eq!((&usual.stream, urgent.oldest_pending), (&delivery.stream, None));
+    assert!(usual.oldest_pending.unwrap() < LONG && usual.consumers >= 1, "{stats:?}");
+    // Time at work is told, and a heartbeat begins it anew.
+    let idles = async |at_least: Duration| {
+        let begin = Instant::now();
+        while worker.stats().await.unwrap().total().oldest_pending.unwrap() < at_least {
+            assert!(begin.elapsed() < LONG);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    idles(Duration::from_millis(300)).await;
+    worker.heartbeat(&delivery).await.unwrap();
+    assert!(worker.stats().await.unwrap().total().oldest_pending.unwrap() < Duration::from_millis(300));
+    worker.acknowledge(&delivery).await.unwrap();
+    let total = worker.stats().await.unwrap().total();
+    assert_eq!((total.waiting, total.pending, total.dead_letters, total.trimmed), (2, 0, 1, 0));
+}
+
+pub(crate) async fn a_dead_letter_can_be_sent_again(place: &dyn Place) {
+    let queue = place.consumer().await;
+    let dead = publish(&*queue, "poison 4711").await;
+    let newer = publish(&*queue, "newer").await;
+    queue.dead_letter(&take(&*queue).await, "dataset-damaged").await.unwrap();
+    // Whoever sends it again need not be who put it aside.
+    let operator = place.consumer().await;
+    let sent = operator.resend(&dead).await.unwrap().unwrap();
+    assert_ne!(sent, dead);
+    assert_eq!(take(&*queue).await.id, newer);
+    let delivery = take(&*queue).await;
+    assert_eq!((&delivery.id, delivery.attempts, &*delivery.payload), (&sent, 1, &b"poison 4711"[..]));
+    for unknown in ["01J8ZQ4X7M6V9K3T2N1B0C5D7E", "1-1", "1-1-nowhere"] {
+        assert_eq!(operator.resend(&unknown.parse().unwrap()).await.unwrap(), None);
+    }
+}

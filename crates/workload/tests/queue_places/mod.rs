@@ -2,14 +2,14 @@
 
 use std::{path::PathBuf, sync::Mutex, time::Duration};
 
-use datafuse_workload::queue::{EmbeddedQueue, Queue, RedisOptions, RedisQueue};
+use datafuse_workload::queue::{EmbeddedQueue, Queue, RedisOptions, RedisQueue, StreamName};
 use futures::future::BoxFuture;
 use tempfile::TempDir;
 use ulid::{Generator, Ulid};
 
 pub(crate) mod redis_server;
 
-use redis_server::Server;
+use redis_server::{Certificates, Server};
 
 /// The time after which an heir takes over from the silent.
 pub(crate) const SOON: Duration = Duration::from_millis(1000);
@@ -21,6 +21,9 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 pub(crate) trait Place: Send + Sync {
     /// A new consumer that never takes over from the living.
     fn consumer(&self) -> BoxFuture<'_, Box<dyn Queue>>;
+
+    /// A new consumer of these streams, most urgent first, that never takes over from the living. `events` is that of the others.
+    fn consumer_of<'a>(&'a self, streams: &'a [&'a str]) -> BoxFuture<'a, Box<dyn Queue>>;
 
     /// A new consumer that takes over soon.
     fn heir(&self) -> BoxFuture<'_, Box<dyn Queue>>;
@@ -53,6 +56,11 @@ impl Place for Embedded {
         Box::pin(async { Box::new(EmbeddedQueue::open(self.path()).unwrap()) as Box<dyn Queue> })
     }
 
+    fn consumer_of<'a>(&'a self, streams: &'a [&'a str]) -> BoxFuture<'a, Box<dyn Queue>> {
+        let streams: Vec<StreamName> = streams.iter().map(|name| name.parse().unwrap()).collect();
+        Box::pin(async move { Box::new(EmbeddedQueue::open_streams(self.path(), &streams).unwrap()) as Box<dyn Queue> })
+    }
+
     fn heir(&self) -> BoxFuture<'_, Box<dyn Queue>> {
         self.consumer()
     }
@@ -68,10 +76,10 @@ impl Place for Embedded {
 
     fn dead_letters(&self) -> BoxFuture<'_, Vec<String>> {
         Box::pin(async {
-            let letters = std::fs::read_dir(self.path().join("dead")).unwrap();
-            letters
-                .map(|letter| {
-                    let path = letter.unwrap().path();
+            let files = std::fs::read_dir(self.path().join("dead")).unwrap().map(|file| file.unwrap().path());
+            files
+                .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+                .map(|path| {
                     let text = std::fs::read_to_string(&path).unwrap();
                     let letter: serde_json::Value = serde_json::from_str(&text).unwrap();
                     let fields = letter.as_object().unwrap();
@@ -88,16 +96,42 @@ impl Place for Embedded {
 pub(crate) struct Stream {
     pub(crate) server: Server,
     pub(crate) name: String,
+    certificates: Option<Certificates>,
 }
 
 impl Stream {
     pub(crate) async fn new() -> Self {
-        Self { server: Server::any(), name: format!("events-{}", Ulid::generate()) }
+        Self::on(Server::any())
+    }
+
+    /// A stream on a server that speaks nothing but TLS.
+    pub(crate) async fn over_tls() -> Self {
+        let certificates = Certificates::new();
+        let server = Server::tls(&certificates);
+        Self { certificates: Some(certificates), ..Self::on(server) }
+    }
+
+    pub(crate) fn on(server: Server) -> Self {
+        let name = format!("t-{}", &Ulid::generate().to_string()[14..]);
+        Self { server, name, certificates: None }
+    }
+
+    pub(crate) fn stream(&self, label: &str) -> StreamName {
+        match label {
+            "events" => self.name.parse().unwrap(),
+            label => format!("{}_{label}", self.name).parse().unwrap(),
+        }
+    }
+
+    /// The id of the stream's entry that an event is.
+    pub(crate) fn entry(&self, event: &str) -> String {
+        event.strip_suffix(&format!("-{}", self.name)).unwrap().to_owned()
     }
 
     pub(crate) fn options(&self, claim_after: Duration) -> RedisOptions {
         let mut options = RedisOptions::new(self.server.url.parse().unwrap());
-        options.stream.clone_from(&self.name);
+        options.streams = vec![self.stream("events")];
+        options.ca_file = self.certificates.as_ref().map(|certificates| certificates.path("ca.pem"));
         options.claim_after = claim_after;
         options.patience = LONG;
         options
@@ -109,7 +143,14 @@ impl Stream {
 
     /// Runs any command on the server.
     pub(crate) async fn command<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> T {
-        let client = redis::Client::open(self.server.url.as_str()).unwrap();
+        let url = self.server.url.as_str();
+        let client = match &self.certificates {
+            None => redis::Client::open(url).unwrap(),
+            Some(certificates) => {
+                let root_cert = Some(std::fs::read(certificates.path("ca.pem")).unwrap());
+                redis::Client::build_with_tls(url, redis::TlsCertificates { client_tls: None, root_cert }).unwrap()
+            }
+        };
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         command.query_async(&mut connection).await.unwrap()
     }
@@ -118,6 +159,12 @@ impl Stream {
 impl Place for Stream {
     fn consumer(&self) -> BoxFuture<'_, Box<dyn Queue>> {
         Box::pin(self.open(self.options(Duration::from_secs(3600))))
+    }
+
+    fn consumer_of<'a>(&'a self, streams: &'a [&'a str]) -> BoxFuture<'a, Box<dyn Queue>> {
+        let mut options = self.options(Duration::from_secs(3600));
+        options.streams = streams.iter().map(|label| self.stream(label)).collect();
+        Box::pin(self.open(options))
     }
 
     fn heir(&self) -> BoxFuture<'_, Box<dyn Queue>> {

@@ -10,12 +10,15 @@ use redis::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::RedisOptions;
-use crate::error::{Error, Result};
+use crate::{
+    backoff::Backoff,
+    error::{Error, Result},
+};
 
 /// How long the server may take to accept a connection, and to answer a command beyond the time it was told to wait.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// The pauses between attempts to connect: doubled from the first to the last.
+/// The pauses between attempts to connect: doubled from the first to the last, and spread.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -94,18 +97,18 @@ impl Link {
     /// Runs a request that may safely run twice, connecting again as often as patience allows.
     pub(super) async fn run(&self, command: &'static str, request: &impl Request) -> Result<Value> {
         let deadline = Instant::now() + self.patience;
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
         loop {
             let error = match self.run_once(command, request, Duration::ZERO).await {
                 Err(error) if error.is_retryable() => error,
                 result => return result,
             };
+            let pause = backoff.pause();
             if Instant::now() + pause > deadline {
                 return Err(error);
             }
             tracing::warn!(%error, "waiting for the queue");
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 
