@@ -136,8 +136,10 @@ impl Runtime {
         };
         // A runtime may be neither started nor dropped inside of another one.
         let planner = std::thread::Builder::new().name("datafuse-engine".into()).stack_size(PLANNER_STACK_BYTES);
-        std::thread::scope(|scope| planner.spawn_scoped(scope, run).map_err(|_| ()).and_then(|work| work.join().map_err(|_| ())))
-            .unwrap_or_else(|_| Err(Error::Internal { work, source: "a thread stopped".into() }))
+        std::thread::scope(|scope| {
+            planner.spawn_scoped(scope, run).map_err(|_| ()).and_then(|work| work.join().map_err(|_| ()))
+        })
+        .unwrap_or_else(|_| Err(Error::Internal { work, source: "a thread stopped".into() }))
     }
 
     fn new(limits: &Limits, work: &'static str, batch_rows: usize) -> Result<Self> {

@@ -7,9 +7,7 @@ use std::{
 };
 
 use datafuse_engine::{
-    contract::{
-        CheckOptions, Contract, Model, ModelResult, RuleOutcome, Rows, Verdict, check, draft, source_of_model,
-    },
+    contract::{CheckOptions, Contract, Model, ModelResult, Rows, RuleOutcome, Verdict, check, draft, source_of_model},
     dataset::{FetchPolicy, ReadOptions, Source, SourceReader},
 };
 use serde_json::json;
@@ -59,7 +57,8 @@ fn check_data(args: ContractCheckArgs, console: &Console) -> Result<()> {
     }
     let of = |outcome| results.iter().map(|result| result.count(outcome)).sum::<usize>();
     let (failed, error) = (of(RuleOutcome::Failed), of(RuleOutcome::Error));
-    let fact = format!("the data is not as {} says: {failed} rules failed, {error} could not be checked", args.file.display());
+    let fact =
+        format!("the data is not as {} says: {failed} rules failed, {error} could not be checked", args.file.display());
     Err(Failure::new(Code::Data, fact, "mend the rows that are counted above, or agree on another contract"))
 }
 
@@ -203,7 +202,8 @@ fn init(args: &ContractInitArgs, console: &Console) -> Result<()> {
 /// `exports/customers-2026.csv` is of `customers_2026`.
 fn name_of(source: &str) -> String {
     let stem = PathBuf::from(source).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
     let name = name.trim_matches('_').chars().take(64).collect::<String>();
     if name.is_empty() { "data".to_owned() } else { name }
 }

@@ -244,7 +244,8 @@ fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Re
 /// An unknown type is no error to the workload, whose queue may be shared; to whoever types one it is. `sent` to a queue, it
 /// may be meant for another program.
 fn check_event(args: &EventArgs, sent: bool, console: &Console) -> Result<()> {
-    const KNOWN: &str = "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS or CHECK_DATA_QUALITY";
+    const KNOWN: &str =
+        "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS or CHECK_DATA_QUALITY";
     let event_type = EventType::from_name(&args.event)?;
     if args.new_epoch && event_type != EventType::Initialize {
         let fact = format!("--new-epoch means nothing to {}", args.event);

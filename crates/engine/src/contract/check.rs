@@ -18,7 +18,7 @@ use arrow::{
 
 use super::{
     measure::{Counts, Measured, measure},
-    model::{Check, Column, LogicalType, Model, Rule, RowTest},
+    model::{Check, Column, LogicalType, Model, RowTest, Rule},
     result::{ModelResult, RuleOutcome, RuleResult},
     rows::{Piece, Rows},
     spool::Spooling,
@@ -26,7 +26,7 @@ use super::{
     typed::{is_text, target},
 };
 use crate::{
-    dataset::{protected::TOKEN_PREFIX, protected::ROW_COLUMN, shown_columns},
+    dataset::{protected::ROW_COLUMN, protected::TOKEN_PREFIX, shown_columns},
     error::{Error, Result},
     pipeline::ordered,
     runtime::{Limits, Progress},
@@ -310,7 +310,8 @@ impl Found<'_> {
     fn typed(&self, rule: &Rule, column: Option<usize>, failing: u64) -> (RuleOutcome, Option<u64>, Option<String>) {
         let Some(index) = column else { return self.missing() };
         let (column, found) = (&self.there.columns[index], &self.there.found[index]);
-        if is_text(found) && column.logical.is_some_and(|logical| logical.is_nested() || logical == LogicalType::Binary) {
+        if is_text(found) && column.logical.is_some_and(|logical| logical.is_nested() || logical == LogicalType::Binary)
+        {
             let why = "in this format the column is text";
             return (RuleOutcome::NotChecked, None, Some(why.to_owned()));
         }
@@ -322,12 +323,8 @@ impl Found<'_> {
 
     fn unexpected(&self) -> (RuleOutcome, Option<u64>, Option<String>) {
         let own = |name: &str| self.protected && (name == ROW_COLUMN || name.starts_with(TOKEN_PREFIX));
-        let more: Vec<String> = self
-            .available
-            .iter()
-            .filter(|name| self.model.column(name).is_none() && !own(name))
-            .cloned()
-            .collect();
+        let more: Vec<String> =
+            self.available.iter().filter(|name| self.model.column(name).is_none() && !own(name)).cloned().collect();
         match more.len() {
             0 => (RuleOutcome::Passed, None, None),
             1 => (RuleOutcome::Failed, None, Some(format!("the column {}", shown_columns(&more)))),

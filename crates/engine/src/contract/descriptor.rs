@@ -120,7 +120,9 @@ fn column_of(name: &str, field: &Node<'_>, model: &str, rules: &mut Vec<Rule>) -
         rules.push(rule(&field.place, RuleKind::Unique, of, "no value twice", check));
     }
     options(field, &column, rules)?;
-    if logical.is_some_and(LogicalType::is_nested) && (field.field("fields").is_some() || field.field("items").is_some()) {
+    if logical.is_some_and(LogicalType::is_nested)
+        && (field.field("fields").is_some() || field.field("items").is_some())
+    {
         let why = "fields inside of a column are not checked";
         rules.push(not_checked(&field.place, RuleKind::Other, of, "fields", why));
     }

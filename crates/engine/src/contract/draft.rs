@@ -253,7 +253,12 @@ fn is_code(text: &str) -> bool {
 }
 
 /// Finds out which columns have no value twice: those that could be names of rows, so texts and whole numbers without nulls.
-fn mark_unique(seen: &mut [Seen], rows: u64, open: &dyn Fn() -> Result<SourceReader>, options: &CheckOptions) -> Result<()> {
+fn mark_unique(
+    seen: &mut [Seen],
+    rows: u64,
+    open: &dyn Fn() -> Result<SourceReader>,
+    options: &CheckOptions,
+) -> Result<()> {
     let candidates: Vec<_> = seen
         .iter()
         .filter(|seen| {
@@ -282,7 +287,9 @@ fn mark_unique(seen: &mut [Seen], rows: u64, open: &dyn Fn() -> Result<SourceRea
 
 fn write(name: &str, seen: &[Seen], rows: u64, with_ranges: bool) -> String {
     let name = quoted(name);
-    let mut yaml = String::from("# Drafted from data by `datafuse contract init`: look through it, and loosen what is so by accident.\n");
+    let mut yaml = String::from(
+        "# Drafted from data by `datafuse contract init`: look through it, and loosen what is so by accident.\n",
+    );
     // Writing to a String does not fail.
     let _ = write!(
         yaml,
@@ -324,7 +331,9 @@ fn range(logical: Option<LogicalType>, low: Extreme, high: Extreme) -> Vec<Strin
     let text = |end: Extreme| match (logical, end) {
         (Some(LogicalType::Integer), Extreme::Whole(whole)) => Some(whole.to_string()),
         (Some(LogicalType::Number), end) => Some(format!("{:?}", end.as_number())),
-        (Some(LogicalType::Date), Extreme::Micros(micros)) => Some(moment(micros)?.get(..10)?.to_owned()).map(|day| quoted(&day)),
+        (Some(LogicalType::Date), Extreme::Micros(micros)) => {
+            Some(moment(micros)?.get(..10)?.to_owned()).map(|day| quoted(&day))
+        }
         (Some(LogicalType::Timestamp), Extreme::Micros(micros)) => Some(quoted(&moment(micros)?)),
         _ => None,
     };

@@ -109,7 +109,9 @@ impl ContractError {
             Self::Malformed { problem, .. } => problem.remedy.clone(),
             Self::NoSuchModel { .. } | Self::WhichModel { .. } => "--model with one of its models".to_owned(),
             Self::NoServer { .. } => "--data with the file, pattern or address of the data".to_owned(),
-            Self::LooksLikeData { .. } => "--no-header if its first row is data; else name its columns with words".to_owned(),
+            Self::LooksLikeData { .. } => {
+                "--no-header if its first row is data; else name its columns with words".to_owned()
+            }
             Self::ModelName { .. } => {
                 "name models with letters, digits, '_' and '-', or write the location out".to_owned()
             }

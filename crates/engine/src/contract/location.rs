@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn a_models_name_takes_its_place() {
-        let of = |text: &str| source_of_model(&text.parse().unwrap(), "people", 1).unwrap().map(|source| source.to_string());
+        let of =
+            |text: &str| source_of_model(&text.parse().unwrap(), "people", 1).unwrap().map(|source| source.to_string());
         assert_eq!(of("data/{model}.csv").unwrap(), "data/people.csv");
         assert_eq!(of("data/{model}/*.csv").unwrap(), "data/people/*.csv");
         assert_eq!(of("https://a.example/{model}.csv").unwrap(), "https://a.example/people.csv");

@@ -93,7 +93,8 @@ impl Cells<'_> {
     /// The values as texts: of a text column as they are in the data, of others as they are when typed.
     fn texts(&mut self) -> Result<&StringArray, ArrowError> {
         if self.texts.is_none() {
-            let is_plain = matches!(self.column.logical, None | Some(LogicalType::String)) || self.column.format.is_some();
+            let is_plain =
+                matches!(self.column.logical, None | Some(LogicalType::String)) || self.column.format.is_some();
             let of = if is_plain && is_text(self.raw.data_type()) { self.raw } else { &self.typed };
             self.texts = Some(texts(of)?);
         }
@@ -103,10 +104,12 @@ impl Cells<'_> {
     /// Moments, days and times in microseconds; of other types none.
     fn micros(&self) -> Vec<Option<i64>> {
         match self.typed.data_type() {
-            DataType::Timestamp(_, _) => match cast(&self.typed, &DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None)) {
-                Ok(array) => array.as_primitive::<TimestampMicrosecondType>().iter().collect(),
-                Err(_) => Vec::new(),
-            },
+            DataType::Timestamp(_, _) => {
+                match cast(&self.typed, &DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, None)) {
+                    Ok(array) => array.as_primitive::<TimestampMicrosecondType>().iter().collect(),
+                    Err(_) => Vec::new(),
+                }
+            }
             DataType::Date32 => {
                 let days = self.typed.as_primitive::<Date32Type>().iter();
                 days.map(|days| days.map(|days| i64::from(days) * MICROS_OF_A_DAY)).collect()

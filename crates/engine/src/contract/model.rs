@@ -9,11 +9,7 @@ use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    error::ContractError,
-    moment::MomentFormat,
-    text_format::TextFormat,
-};
+use super::{error::ContractError, moment::MomentFormat, text_format::TextFormat};
 
 /// A data contract.
 #[derive(Clone, Debug)]

@@ -68,7 +68,11 @@ fn of_value(value: &Value, origin: &str) -> Result<Contract, Problem> {
     for object in &objects {
         let model = model(object)?;
         if models.iter().any(|other| other.name == model.name) {
-            return Err(Problem::new(&object.place, "another object has the same name", "give each object its own name"));
+            return Err(Problem::new(
+                &object.place,
+                "another object has the same name",
+                "give each object its own name",
+            ));
         }
         models.push(model);
     }
@@ -87,7 +91,11 @@ fn check_head(top: &Node<'_>) -> Result<(), Problem> {
     let fields = top.object()?;
     if fields.contains_key("dataContractSpecification") {
         let fact = "this is a file of the Data Contract Specification";
-        return Err(Problem::new("dataContractSpecification", fact, "datacontract export --format odcs, or write it anew"));
+        return Err(Problem::new(
+            "dataContractSpecification",
+            fact,
+            "datacontract export --format odcs, or write it anew",
+        ));
     }
     let kind = top.needed("kind")?;
     if kind.text()? != "DataContract" {
@@ -129,7 +137,11 @@ fn model(object: &Node<'_>) -> Result<Model, Problem> {
         let column = column(property)?;
         physical.insert(name_of(property)?, column.name.clone());
         if columns.iter().any(|other| other.name == column.name) {
-            return Err(Problem::new(&property.place, "another property has the same name", "give each property its own name"));
+            return Err(Problem::new(
+                &property.place,
+                "another property has the same name",
+                "give each property its own name",
+            ));
         }
         property_rules(property, &column, &name, &mut rules)?;
         if property.flag_of("primaryKey")? {
@@ -264,11 +276,10 @@ pub(super) fn physical_type(text: &str) -> Option<LogicalType> {
     let word: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     Some(match word.to_ascii_lowercase().as_str() {
         "string" | "text" | "varchar" | "char" | "character" | "nvarchar" | "nchar" | "utf8" => LogicalType::String,
-        "int" | "integer" | "bigint" | "smallint" | "tinyint" | "long" | "short" | "int2" | "int4" | "int8" | "int16"
-        | "int32" | "int64" => LogicalType::Integer,
-        "number" | "numeric" | "decimal" | "float" | "double" | "real" | "float4" | "float8" | "float32" | "float64" => {
-            LogicalType::Number
-        }
+        "int" | "integer" | "bigint" | "smallint" | "tinyint" | "long" | "short" | "int2" | "int4" | "int8"
+        | "int16" | "int32" | "int64" => LogicalType::Integer,
+        "number" | "numeric" | "decimal" | "float" | "double" | "real" | "float4" | "float8" | "float32"
+        | "float64" => LogicalType::Number,
         "bool" | "boolean" => LogicalType::Boolean,
         "date" => LogicalType::Date,
         "time" => LogicalType::Time,
@@ -292,9 +303,10 @@ fn service_levels(top: &Node<'_>, models: &mut [Model]) -> Result<(), Problem> {
         let (places, why) = match (fresh, elements) {
             (false, _) => (Vec::new(), "this version checks freshness and latency only"),
             (true, None) => (Vec::new(), "it names no element"),
-            (true, Some(elements)) => {
-                (elements.split(',').map(|element| place_of(element.trim(), models)).collect(), "its element is no property")
-            }
+            (true, Some(elements)) => (
+                elements.split(',').map(|element| place_of(element.trim(), models)).collect(),
+                "its element is no property",
+            ),
         };
         let age = if fresh { age_s(&entry)? } else { None };
         let mut kept = false;

@@ -105,10 +105,7 @@ pub(super) fn moment_format(node: &Node<'_>, logical: Option<LogicalType>) -> Re
 }
 
 fn is_usual(format: &str) -> bool {
-    matches!(
-        format,
-        "date" | "time" | "date-time" | "timestamp" | "iso8601" | "ISO8601" | "yyyy-MM-dd" | "HH:mm:ss"
-    )
+    matches!(format, "date" | "time" | "date-time" | "timestamp" | "iso8601" | "ISO8601" | "yyyy-MM-dd" | "HH:mm:ss")
 }
 
 fn format_rule(format: &Node<'_>, column: &Column, rules: &mut Vec<Rule>) -> Result<(), Problem> {

@@ -53,7 +53,11 @@ fn rule(entry: &Node<'_>, of: Of<'_>) -> Result<Rule, Problem> {
         "library" => match metric {
             Some(metric) => library(entry, metric, of, words),
             None if stated.is_none() => refused(RuleKind::Other, "it says neither what nor how to check"),
-            None => Err(Problem::new(&entry.place, "the field 'metric' is missing", "add 'metric: nullValues' or another one")),
+            None => Err(Problem::new(
+                &entry.place,
+                "the field 'metric' is missing",
+                "add 'metric: nullValues' or another one",
+            )),
         },
         _ => refused(RuleKind::Other, "this version does not know this type of rule"),
     }
@@ -138,7 +142,8 @@ fn library(entry: &Node<'_>, metric: &str, of: Of<'_>, words: &str) -> Result<Ru
         RuleKind::RowCount => return refused("the metric is one of the whole model"),
         RuleKind::DuplicateValues => match (argument("properties"), of.column) {
             (Some(list), _) => {
-                let columns = list.elements()?.iter().map(|name| Ok(name.text()?.to_owned())).collect::<Result<Vec<_>, _>>()?;
+                let columns =
+                    list.elements()?.iter().map(|name| Ok(name.text()?.to_owned())).collect::<Result<Vec<_>, _>>()?;
                 if columns.is_empty() {
                     return Err(list.expected("at least one property"));
                 }
@@ -154,7 +159,10 @@ fn library(entry: &Node<'_>, metric: &str, of: Of<'_>, words: &str) -> Result<Ru
             Some(list) => {
                 let elements = list.elements()?;
                 let null = elements.iter().any(|element| element.value.is_null());
-                Check::Missing { values: elements.iter().filter_map(|element| scalar_text(element.value)).collect(), null }
+                Check::Missing {
+                    values: elements.iter().filter_map(|element| scalar_text(element.value)).collect(),
+                    null,
+                }
             }
         },
         _ => {

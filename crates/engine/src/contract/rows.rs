@@ -48,8 +48,8 @@ impl Rows {
     #[must_use]
     pub fn of_reader(reader: SourceReader) -> Self {
         let (schema, available) = (reader.schema(), reader.available_columns().to_vec());
-        let pieces = reader
-            .map(|batch| batch.map(|batch| Piece { batch: batch.batch, rejected: batch.rejected.len() as u64 }));
+        let pieces =
+            reader.map(|batch| batch.map(|batch| Piece { batch: batch.batch, rejected: batch.rejected.len() as u64 }));
         Self { schema, available, protected: false, pieces: Box::new(pieces) }
     }
 
@@ -68,6 +68,9 @@ impl Rows {
 
 impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows").field("columns", &self.available.len()).field("protected", &self.protected).finish_non_exhaustive()
+        f.debug_struct("Rows")
+            .field("columns", &self.available.len())
+            .field("protected", &self.protected)
+            .finish_non_exhaustive()
     }
 }

@@ -199,16 +199,16 @@ async fn answer(context: &SessionContext, runtime: &Runtime, query: &str, longes
                 Ok(Answer::Refused(format!("the query needs more than {limit_bytes} bytes of temporary files")))
             }
             // What it says may quote a value.
-            _ => Ok(Answer::Refused("the query failed while it ran (a division by zero, a value of another type)".to_owned())),
+            _ => Ok(Answer::Refused(
+                "the query failed while it ran (a division by zero, a value of another type)".to_owned(),
+            )),
         },
         Err(_) => Ok(Answer::Refused(format!("the query took longer than {} seconds", longest.as_secs()))),
     }
 }
 
 /// The one value of the one row.
-async fn first_value(
-    mut rows: datafusion::execution::SendableRecordBatchStream,
-) -> Result<Answer, DataFusionError> {
+async fn first_value(mut rows: datafusion::execution::SendableRecordBatchStream) -> Result<Answer, DataFusionError> {
     let mut value: Option<ArrayRef> = None;
     while let Some(batch) = rows.next().await {
         let batch = batch?;

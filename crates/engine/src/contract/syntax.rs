@@ -128,9 +128,8 @@ impl<'a> Node<'a> {
 
     /// The fields of an object with their places.
     pub(super) fn fields(&self) -> Result<Vec<(&'a str, Node<'a>)>, Problem> {
-        let node = |(name, value): (&'a String, &'a Value)| {
-            (name.as_str(), Node { value, place: below(&self.place, name) })
-        };
+        let node =
+            |(name, value): (&'a String, &'a Value)| (name.as_str(), Node { value, place: below(&self.place, name) });
         Ok(self.object()?.iter().map(node).collect())
     }
 
@@ -160,8 +159,9 @@ impl<'a> Node<'a> {
 
     /// A field that has to be there.
     pub(super) fn needed(&self, name: &str) -> Result<Node<'a>, Problem> {
-        self.field(name)
-            .ok_or_else(|| Problem::new(&self.place, format!("the field '{name}' is missing"), format!("add '{name}:'")))
+        self.field(name).ok_or_else(|| {
+            Problem::new(&self.place, format!("the field '{name}' is missing"), format!("add '{name}:'"))
+        })
     }
 
     pub(super) fn expected(&self, what: &str) -> Problem {

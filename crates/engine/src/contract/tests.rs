@@ -55,7 +55,8 @@ pub(super) fn outcomes(result: &ModelResult, kind: RuleKind) -> Vec<(RuleOutcome
 
 /// A contract of one model `people` with these properties and this quality, as YAML in one line each.
 pub(super) fn contract(properties: &[&str], quality: &[&str]) -> String {
-    let mut text = "apiVersion: v3.1.0\nkind: DataContract\nid: test\nschema:\n  - name: people\n    properties:\n".to_owned();
+    let mut text =
+        "apiVersion: v3.1.0\nkind: DataContract\nid: test\nschema:\n  - name: people\n    properties:\n".to_owned();
     text.extend(properties.iter().map(|property| format!("      - {property}\n")));
     if !quality.is_empty() {
         text.push_str("    quality:\n");

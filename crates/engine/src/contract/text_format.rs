@@ -79,7 +79,11 @@ mod tests {
     #[test]
     fn forms_take_what_they_should_and_nothing_else() {
         let cases: [(TextFormat, &[&str], &[&str]); 6] = [
-            (TextFormat::Email, &["a@b.example", "a+b@c.d.example"], &["a", "@b.example", "a@b", "a@b.", "a@@b.c", "a b@c.d"]),
+            (
+                TextFormat::Email,
+                &["a@b.example", "a+b@c.d.example"],
+                &["a", "@b.example", "a@b", "a@b.", "a@@b.c", "a b@c.d"],
+            ),
             (TextFormat::Uuid, &["123e4567-e89b-12d3-a456-426614174000"], &["123e4567e89b12d3a456426614174000", ""]),
             (TextFormat::Uri, &["https://a.example/x", "urn:a:b"], &["a.example/x", ""]),
             (TextFormat::Ipv4, &["127.0.0.1"], &["127.0.0", "256.0.0.1"]),

@@ -58,7 +58,9 @@ pub(super) fn may_hold(logical: LogicalType, found: &DataType) -> bool {
         }
         LogicalType::Map => matches!(found, DataType::Map(_, _)) || is_text(found),
         _ if is_text(found) || *found == DataType::Null => true,
-        LogicalType::Integer => found.is_integer() || matches!(found, DataType::Decimal128(_, 0) | DataType::Decimal256(_, 0)),
+        LogicalType::Integer => {
+            found.is_integer() || matches!(found, DataType::Decimal128(_, 0) | DataType::Decimal256(_, 0))
+        }
         LogicalType::Number => found.is_numeric(),
         LogicalType::Boolean => *found == DataType::Boolean,
         LogicalType::Date => matches!(found, DataType::Date32 | DataType::Date64),
@@ -94,7 +96,9 @@ pub(super) fn typed(column: &Column, raw: &ArrayRef) -> Result<ArrayRef, ArrowEr
             Some(LogicalType::Date) => {
                 Arc::new(texts.map(|text| format.days(text?)).collect::<Date32Array>()) as ArrayRef
             }
-            Some(LogicalType::Time) => Arc::new(texts.map(|text| format.time(text?)).collect::<Time64MicrosecondArray>()),
+            Some(LogicalType::Time) => {
+                Arc::new(texts.map(|text| format.time(text?)).collect::<Time64MicrosecondArray>())
+            }
             _ => Arc::new(texts.map(|text| format.micros(text?)).collect::<TimestampMicrosecondArray>()),
         });
     }
@@ -152,7 +156,8 @@ mod tests {
         let numbers = typed(&column(LogicalType::Number), &text(&["1.5", "NaN", "inf", "1,5"])).unwrap();
         let numbers: Vec<_> = numbers.as_primitive::<Float64Type>().iter().collect();
         assert_eq!(numbers, [Some(1.5), None, None, None]);
-        let days = typed(&column(LogicalType::Date), &text(&["1970-01-02", "02/01/1970", "1970-01-02T00:00:00"])).unwrap();
+        let days =
+            typed(&column(LogicalType::Date), &text(&["1970-01-02", "02/01/1970", "1970-01-02T00:00:00"])).unwrap();
         assert_eq!((days.len(), days.null_count()), (3, 2));
     }
 

@@ -21,8 +21,8 @@ mod source;
 
 pub use self::column::{ByteColumn, column_as_bytes};
 pub use self::csv::SUPPORTED_DELIMITERS;
-pub(crate) use self::header::{looks_like_value, shown_columns};
 pub use self::fetch::{FetchPolicy, FetchProgress, Lookup, Refusal, fetch_to_file};
+pub(crate) use self::header::{looks_like_value, shown_columns};
 pub use self::opening::{BucketSettings, ParquetKey};
 pub use self::quarantine::Quarantine;
 pub use self::reader::SourceReader;

@@ -159,7 +159,8 @@ fn sources<'a>(place: &DatasetPlace, contract: &'a Contract) -> Result<Vec<(Sour
     if let Some(each) = each {
         return Ok(each);
     }
-    let model = contract.model(None).or_else(|error| contract.model(Some(place.dataset.as_str())).map_err(|_| error))?;
+    let model =
+        contract.model(None).or_else(|error| contract.model(Some(place.dataset.as_str())).map_err(|_| error))?;
     Ok(vec![(place.source.clone(), model)])
 }
 
@@ -274,7 +275,10 @@ fn contract_reason(error: &ContractError) -> String {
         ContractError::Malformed { problem, .. } => format!("the contract is malformed at {problem}"),
         ContractError::Io { .. } => "the contract cannot be read".to_owned(),
         ContractError::WhichModel { has, .. } => {
-            format!("the contract has {} models, and neither {{model}} in the location nor the dataset's name says which", has.len())
+            format!(
+                "the contract has {} models, and neither {{model}} in the location nor the dataset's name says which",
+                has.len()
+            )
         }
         ContractError::ModelName { .. } => "the name of a model cannot stand for {model} in a location".to_owned(),
         _ => "the contract is no YAML or JSON, or too large".to_owned(),

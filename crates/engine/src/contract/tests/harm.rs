@@ -5,7 +5,10 @@ use super::*;
 #[test]
 fn a_malformed_contract_is_refused_with_file_place_and_remedy() {
     let cases = [
-        ("{ name: a, quality: [ { metric: nullValues, mustBe: 0 }, { type: sql, mustBe: 0 } ] }", "schema[0].properties[0].quality[1]"),
+        (
+            "{ name: a, quality: [ { metric: nullValues, mustBe: 0 }, { type: sql, mustBe: 0 } ] }",
+            "schema[0].properties[0].quality[1]",
+        ),
         ("{ name: a, quality: [ { metric: rowCount, mustBeBetween: [1] } ] }", "quality[0].mustBeBetween"),
         ("{ name: a, quality: [ { metric: rowCount, mustBeBetween: [3, 1] } ] }", "lower number first"),
         ("{ name: a, quality: [ { metric: nullValues, mustBe: many } ] }", "schema[0].properties[0].quality[0].mustBe"),
@@ -110,22 +113,23 @@ fn deep_queries_end_in_an_error() {
 
 #[test]
 fn a_query_as_deep_as_is_accepted_is_answered() {
-    let quality =
-        serde_json::json!({ "type": "sql", "query": format!("SELECT {}1 FROM people LIMIT 1", "1+".repeat(480)), "mustBe": 481 });
+    let quality = serde_json::json!({ "type": "sql", "query": format!("SELECT {}1 FROM people LIMIT 1", "1+".repeat(480)), "mustBe": 481 });
     let result = checked(&contract(&["{ name: a }"], &[&quality.to_string()]), "a\nx\n");
     assert_eq!(outcomes(&result, RuleKind::Sql), [(RuleOutcome::Passed, None)], "{result:#?}");
 }
 
 #[test]
 fn a_query_that_never_ends_is_ended() {
-    let query = "SELECT count(*) FROM people a, people b, people c, people d, people e WHERE a.n + b.n + c.n + d.n + e.n < 0";
+    let query =
+        "SELECT count(*) FROM people a, people b, people c, people d, people e WHERE a.n + b.n + c.n + d.n + e.n < 0";
     let quality = serde_json::json!({ "type": "sql", "query": query, "mustBe": 0 }).to_string();
     let text = contract(&["{ name: n, logicalType: integer }"], &[&quality]);
     let contract = Contract::parse(&text, "c").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("d.csv");
     std::fs::write(&path, format!("n\n{}", "1\n".repeat(3_000))).unwrap();
-    let rows = Rows::of_source(&Source::Path(path), &ReadOptions::default(), &FetchPolicy::strict(), &contract.models[0]);
+    let rows =
+        Rows::of_source(&Source::Path(path), &ReadOptions::default(), &FetchPolicy::strict(), &contract.models[0]);
     let options = CheckOptions { longest_query: Duration::from_secs(1), ..options() };
     let began = std::time::Instant::now();
     let result = check(&contract.models[0], rows.unwrap(), &options, &|_| {}).unwrap();
