@@ -22,8 +22,8 @@ schema:
       - { metric: rowCount, mustBeGreaterThan: 0 }
       - { type: sql, query: \"SELECT COUNT(*) FROM {object} WHERE segment = 'retail'\", mustBe: 1 }
 ";
-const GOOD: &str = "email,segment\nann.canary@mail.example,retail\nbob.canary@mail.example,premium\n";
-const BAD: &str = "email,segment\nann.canary@mail.example,gold\nbob.canary@mail.example,\n";
+const GOOD: &str = "email,segment\nann.c4nary@mail.example,retail\nbob.c4nary@mail.example,premium\n";
+const BAD: &str = "email,segment\nann.c4nary@mail.example,gold\nbob.c4nary@mail.example,\n";
 
 fn folder(files: &[(&str, &str)]) -> World {
     let world = World { folder: tempfile::tempdir().unwrap() };
@@ -42,10 +42,10 @@ fn data_that_keeps_its_contract_is_ok_and_other_data_ends_with_four() {
     let world = folder(&[("c.yaml", CONTRACT), ("good.csv", GOOD), ("bad.csv", BAD)]);
     let good = check(&world, &["--data", "good.csv"]).done();
     assert!(good.out.starts_with("people: OK, 2 rows\n"), "{}", good.out);
-    let bad = check(&world, &["--data", "bad.csv"]).refused(4, "2 rules failed");
+    let bad = check(&world, &["--data", "bad.csv"]).refused(4, "3 rules failed, 0 could not be checked");
     assert!(bad.out.contains("people: NOK, 2 rows") && bad.out.contains("FAILED"), "{}", bad.out);
     for text in [&good.out, &bad.out, &bad.err] {
-        assert!(!text.contains("canary") && !text.contains("gold"), "{text}");
+        assert!(!text.contains("c4nary") && !text.contains("gold"), "{text}");
     }
     let json = check(&world, &["--data", "bad.csv", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
@@ -88,7 +88,7 @@ fn a_draft_is_written_once_and_passes_its_own_check() {
     world.run(".", &init).done();
     world.run(".", &init).refused(3, "c.yaml");
     let text = fs::read_to_string(world.path("c.yaml")).unwrap();
-    assert!(text.contains("format: email") && !text.contains("canary") && !text.contains("retail"), "{text}");
+    assert!(text.contains("format: email") && !text.contains("c4nary") && !text.contains("retail"), "{text}");
     check(&world, &["--data", "good.csv"]).done();
     assert_eq!(world.run(".", &["contract", "init", "good.csv"]).done().out, text);
 }
@@ -154,11 +154,11 @@ fn the_event_checks_what_was_delivered_and_puts_out_counts_only() {
 
     for path in files(&world.path("workload/outputs")).iter().chain(&files(&world.path("workload/state"))) {
         let bytes = fs::read(path).unwrap();
-        for canary in ["canary", "gold"] {
-            assert!(!bytes.windows(canary.len()).any(|window| window == canary.as_bytes()), "{}", path.display());
+        for c4nary in ["c4nary", "gold"] {
+            assert!(!bytes.windows(c4nary.len()).any(|window| window == c4nary.as_bytes()), "{}", path.display());
         }
     }
-    assert!(!said.out.contains("canary") && !said.err.contains("canary"));
+    assert!(!said.out.contains("c4nary") && !said.err.contains("c4nary"));
     // The agreement's contracts are looked at where the agreement is checked.
     fs::write(world.path("workload/c.yaml"), "kind: DataContract\n").unwrap();
     world.run("workload", &["space", "check"]).refused(3, "does not hold together");
