@@ -15,6 +15,7 @@
 //! | [`processor`] | one file an event type |
 //! | [`outcome`] | what an event brought forth |
 //! | [`serve`](mod@serve) | takes event after event until told to stop |
+//! | [`step`] | where it matters that a process may die |
 //! | [`audit`] | who did what, a line each |
 //! | [`platform`] | the environment variables of the platform |
 //!
@@ -30,6 +31,7 @@ pub mod processor;
 pub mod queue;
 pub mod serve;
 pub mod state;
+pub mod step;
 pub mod workload;
 
 pub use error::{Error, Result};

@@ -21,6 +21,7 @@ use crate::{
     outcome::{Outcome, Stage},
     processor::process,
     queue::{Delivery, MAX_DELIVERIES, Queue},
+    step::{self, Step},
     workload::Workload,
 };
 
@@ -120,16 +121,19 @@ async fn one(
     on_stage: &OnStage,
     delivery: &Delivery,
 ) -> Result<Served> {
+    step::at(Step::Claimed);
     let event = match Event::parse(delivery.id.clone(), &delivery.payload) {
         Ok(event) => event,
         Err(error) => {
             audit.malformed(&delivery.id, error.class())?;
             queue.dead_letter(delivery, error.class()).await?;
+            step::at(Step::PutAside);
             return Ok(Served::Failed(error));
         }
     };
     let began = Instant::now();
     audit.started(&event)?;
+    step::at(Step::AuditedStarted);
     if delivery.attempts > MAX_DELIVERIES {
         // Whoever took it before died of it, without a word.
         let error = Error::TooManyAttempts { attempts: delivery.attempts };
@@ -150,20 +154,26 @@ async fn one(
     };
     match result {
         Ok(outcome) => {
-            queue.acknowledge(delivery).await?;
+            // Before the event is gone: a crash in between writes the line twice, the other way round never.
             audit.done(&event, began.elapsed())?;
+            step::at(Step::AuditedDone);
+            queue.acknowledge(delivery).await?;
+            step::at(Step::Acknowledged);
             Ok(Served::Done(event, Box::new(outcome)))
         }
         Err(error) => {
             audit.failed(&event, began.elapsed(), error.class())?;
+            step::at(Step::AuditedFailed);
             if error.is_retryable() && delivery.attempts < MAX_DELIVERIES {
                 if !options.once {
                     let length = FIRST_PAUSE * 2_u32.saturating_pow(delivery.attempts.saturating_sub(1));
                     pause(stop, length.min(LONGEST_PAUSE)).await;
                 }
                 queue.release(delivery).await?;
+                step::at(Step::Released);
             } else {
                 queue.dead_letter(delivery, error.class()).await?;
+                step::at(Step::PutAside);
             }
             Ok(Served::Failed(error))
         }

@@ -25,6 +25,7 @@ use crate::{
     event::Event,
     outcome::{Fused, Outcome, Progress, Stage, temporary_name},
     state::AcceptedDataset,
+    step::{self, Step},
     workload::Workload,
 };
 
@@ -47,6 +48,7 @@ pub(super) fn check(
     }
     // An output that cannot be written should not cost hours first.
     let part = prepare(workload, event)?;
+    step::at(Step::ReportBegun);
     let made = make(workload, event, holders, progress, &part);
     if made.is_err() {
         // Nothing half-made is left; the event finds a clean place when it comes again.
@@ -54,6 +56,7 @@ pub(super) fn check(
     }
     let (report, fused) = made?;
     publish(&part, &folder)?;
+    step::at(Step::ReportPublished);
     Ok(Outcome::Reported { folder, report: Box::new(report), fused })
 }
 
@@ -176,7 +179,9 @@ fn prepare(workload: &Workload, event: &Event) -> Result<PathBuf> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = File::create_new(path).map_err(|source| output_error("create", path, source))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| output_error("write", path, source))
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| output_error("write", path, source))?;
+    step::at(Step::ReportFileWritten);
+    Ok(())
 }
 
 /// Makes the output appear whole: the folder's entries, then its name, then its place among the outputs reach the disk.
@@ -184,6 +189,7 @@ fn publish(part: &Path, folder: &Path) -> Result<()> {
     let sync = |path: &Path| File::open(path).and_then(|folder| folder.sync_all());
     sync(part).map_err(|source| output_error("write", part, source))?;
     fs::rename(part, folder).map_err(|source| output_error("create", folder, source))?;
+    step::at(Step::ReportRenamed);
     if let Some(outputs) = folder.parent() {
         sync(outputs).map_err(|source| output_error("write", outputs, source))?;
     }
