@@ -48,6 +48,8 @@ pub(crate) struct Order {
     pub(crate) memory_bytes: u64,
     /// Serve without end.
     pub(crate) endless: bool,
+    /// Note no steps.
+    pub(crate) quiet: bool,
     /// Put this event into the queue, and do nothing else.
     pub(crate) publish: Option<String>,
 }
@@ -66,6 +68,7 @@ impl Order {
             once: false,
             memory_bytes,
             endless: false,
+            quiet: false,
             publish: None,
         }
     }
@@ -115,6 +118,11 @@ impl Running {
         self.end()
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ended {
         let status = self.child.wait().unwrap();
@@ -151,6 +159,9 @@ pub(crate) fn obey(order: &Order) -> ! {
     if let Some((step, times)) = &order.die_at {
         let _ = DEATH.set((step.clone(), Mutex::new(*times)));
     }
+    if order.quiet {
+        end(block_on(work(order)));
+    }
     step::listen(|step| {
         if let Some((wanted, times)) = DEATH.get()
             && wanted == step.name()
@@ -165,7 +176,11 @@ pub(crate) fn obey(order: &Order) -> ! {
             note(&format!("step {}", step.name()));
         }
     });
-    match block_on(work(order)) {
+    end(block_on(work(order)))
+}
+
+fn end(result: Result<(), Error>) -> ! {
+    match result {
         Ok(()) => std::process::exit(0),
         Err(error) => {
             eprintln!("Error: {error}\nTry: {}", error.remedy().unwrap_or_default());

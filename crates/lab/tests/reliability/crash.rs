@@ -144,7 +144,11 @@ fn a_process_killed_at_random_moments_loses_and_doubles_nothing() {
             let child = trial.order.start(|command| command);
             let most = durations[&(story as usize)].as_micros() as u64;
             thread::sleep(Duration::from_micros(rng.next_u64() % most));
-            if child.kill().was_killed() { kills += 1 } else { early += 1 }
+            if child.kill().was_killed() {
+                kills += 1
+            } else {
+                early += 1
+            }
             trial.assert_nothing_partial();
         }
         let same_name = trial.order.consumer.is_some();

@@ -1,11 +1,7 @@
 //! A full disk: at every single write that an event makes, then for good; below a size that no file may pass; and on a small
 //! file system. Each time there must be an error that says so and what to do, nothing partial, and success when there is room.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -31,7 +27,8 @@ impl Faults {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("disk.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reliability/disk.c");
-        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).args([source, "-ldl"]).output();
+        let built =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).args([source, "-ldl"]).output();
         match built {
             Ok(output) if cfg!(target_os = "linux") && output.status.success() => Some(Self { folder, library }),
             _ => {
@@ -46,7 +43,7 @@ impl Faults {
             // The operating system gives paths without links, as the library compares them.
             let folder = fs::canonicalize(&order.space).unwrap();
             command.env("LD_PRELOAD", &self.library).env("FAULT_MODE", mode).env("FAULT_AT", at.to_string());
-            command.env("FAULT_FOLDER", folder).env("FAULT_COUNT", self.folder.path().join("count"));
+            command.env("FAULT_FOLDER", folder.join("")).env("FAULT_COUNT", self.folder.path().join("count"));
             command
         };
         order.start(under_faults).end()
@@ -95,6 +92,7 @@ fn assert_said(order: &Order, ended: &Ended, what: &str) {
 /// Runs a story event by event, each in a process of its own, until one fails or all are done.
 fn until_something_fails(trial: &mut Trial, run: impl Fn(&Order) -> Ended) -> (Ended, usize) {
     trial.order.once = true;
+    trial.may_fail = true;
     for number in 0..trial.events.len() {
         let ended = run(&trial.order);
         let failed = trial.order.journal().iter().any(|line| line.starts_with("failed"));

@@ -19,8 +19,8 @@
 mod child;
 mod crash;
 mod disk;
-//mod hostile;
-//mod load;
+mod hostile;
+mod load;
 mod place;
 #[path = "../../../workload/tests/queue_places/redis_server.rs"]
 #[allow(dead_code)]

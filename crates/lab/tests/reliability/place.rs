@@ -35,7 +35,7 @@ pub(crate) fn server() -> Arc<Server> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Place {
     Folder(PathBuf),
-    Stream { url: String, stream: String },
+    Stream { url: String, stream: String, claim_after: Duration },
 }
 
 impl Place {
@@ -47,17 +47,53 @@ impl Place {
     /// A stream that nobody used before, on a server that the caller holds.
     pub(crate) fn stream(server: &Server) -> Self {
         let number = STREAMS.fetch_add(1, Ordering::Relaxed);
-        Self::Stream { url: server.url.clone(), stream: format!("events-{}-{number}", std::process::id()) }
+        Self::Stream {
+            url: server.url.clone(),
+            stream: format!("events-{}-{number}", std::process::id()),
+            claim_after: CLAIM_AFTER,
+        }
+    }
+
+    /// As it is, with consumers that are only taken for dead after minutes: for several at once.
+    pub(crate) fn with_living_workers(self) -> Self {
+        match self {
+            Self::Stream { url, stream, .. } => Self::Stream { url, stream, claim_after: Duration::from_secs(120) },
+            folder => folder,
+        }
+    }
+
+    /// Puts many events into the queue without waiting for the disk.
+    pub(crate) fn pile_up(&self, count: u32, payload: &[u8]) {
+        match self {
+            Self::Folder(folder) => {
+                let ready = folder.join("ready");
+                std::fs::create_dir_all(&ready).unwrap();
+                for number in 0..count {
+                    std::fs::write(ready.join(format!("01J8ZQ4X7M{number:016}.0.event")), payload).unwrap();
+                }
+            }
+            Self::Stream { url, stream, .. } => block_on(async {
+                let client = redis::Client::open(url.as_str()).unwrap();
+                let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+                for first in (0..count).step_by(1000) {
+                    let mut many = redis::pipe();
+                    for _ in first..count.min(first + 1000) {
+                        many.cmd("XADD").arg(stream).arg("*").arg("msg_data").arg(payload).ignore();
+                    }
+                    let () = many.query_async(&mut connection).await.unwrap();
+                }
+            }),
+        }
     }
 
     /// A new consumer. With a `name`, one that takes up at once what was in hand under it.
     pub(crate) async fn open(&self, name: Option<&str>) -> datafuse_workload::Result<Box<dyn Queue>> {
         Ok(match self {
             Self::Folder(folder) => Box::new(EmbeddedQueue::open(folder)?),
-            Self::Stream { url, stream } => {
+            Self::Stream { url, stream, claim_after } => {
                 let mut options = RedisOptions::new(url.parse()?);
                 options.stream.clone_from(stream);
-                options.claim_after = CLAIM_AFTER;
+                options.claim_after = *claim_after;
                 if let Some(name) = name {
                     name.clone_into(&mut options.consumer);
                 }
@@ -70,7 +106,7 @@ impl Place {
     pub(crate) fn patience(&self) -> Duration {
         match self {
             Self::Folder(_) => Duration::ZERO,
-            Self::Stream { .. } => CLAIM_AFTER * 3,
+            Self::Stream { claim_after, .. } => *claim_after * 3,
         }
     }
 
@@ -105,7 +141,7 @@ impl Place {
     }
 
     /// How many entries are pending, and how many were not read.
-    fn group(&self) -> (u64, Option<u64>) {
+    pub(crate) fn group(&self) -> (u64, Option<u64>) {
         let Self::Stream { stream, .. } = self else { panic!("a folder has no group") };
         let mut groups = redis::cmd("XINFO");
         groups.arg("GROUPS").arg(stream);
