@@ -496,6 +496,7 @@ impl Error {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "check the path".into(),
                 io::ErrorKind::PermissionDenied => "check who may read and write there".into(),
+                io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f), or free some space".into(),
                 _ => return None,
             },
             Self::NoSpace { .. } => "free some space, or write elsewhere (--out)".into(),
@@ -578,9 +579,19 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::NoSpace { .. } | Self::Download { .. } | Self::DownloadTimeout { .. } => true,
+            Self::NoSpace { .. }
+            | Self::OutOfTempSpace { .. }
+            | Self::Download { .. }
+            | Self::DownloadTimeout { .. } => true,
             Self::HttpStatus { status, .. } => *status >= 500 || matches!(status, 408 | 429),
             Self::Bucket { problem, .. } => problem.is_retryable(),
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::FileTooLarge
+                    | io::ErrorKind::Interrupted
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::StaleNetworkFileHandle
+            ),
             _ => false,
         }
     }

@@ -17,6 +17,7 @@
 //! | [`delivery`] | brings a report to the places of the data users |
 //! | [`outcome`] | what an event brought forth |
 //! | [`serve`](mod@serve) | takes event after event until told to stop |
+//! | [`step`] | where it matters that a process may die |
 //! | [`audit`] | who did what, a line each |
 //! | [`platform`] | the environment variables of the platform |
 //!
@@ -36,6 +37,7 @@ pub mod queue;
 mod report_folder;
 pub mod serve;
 pub mod state;
+pub mod step;
 pub mod workload;
 
 pub use error::{Error, Result};

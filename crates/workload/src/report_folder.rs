@@ -16,6 +16,8 @@ use datafuse_engine::{
     signed_report::{MAX_ENVELOPE_BYTES, REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
 };
 
+use crate::step::{self, Step};
+
 /// What lies at a path.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -63,6 +65,7 @@ pub(crate) fn publish(part: &Path, folder: &Path) -> io::Result<()> {
     let sync = |path: &Path| File::open(path).and_then(|folder| folder.sync_all());
     sync(part)?;
     fs::rename(part, folder)?;
+    step::at(Step::ReportRenamed);
     folder.parent().map_or(Ok(()), sync)
 }
 

@@ -26,6 +26,7 @@ use crate::{
     outcome::{Outcome, Stage},
     processor::process,
     queue::{Delivery, MAX_DELIVERIES, Queue},
+    step::{self, Step},
     workload::Workload,
 };
 
@@ -131,17 +132,20 @@ async fn one(
     on_stage: &OnStage,
     delivery: &Delivery,
 ) -> Result<Served> {
+    step::at(Step::Claimed);
     let event = match Event::parse(delivery.id.clone(), &delivery.payload) {
         Ok(event) => event,
         Err(error) => {
             audit.malformed(&delivery.id, error.class())?;
             told(jobs.malformed(delivery, error.class()));
             queue.dead_letter(delivery, error.class()).await?;
+            step::at(Step::PutAside);
             return Ok(Served::Failed(error));
         }
     };
     let began = Instant::now();
     audit.started(&event)?;
+    step::at(Step::AuditedStarted);
     if delivery.attempts > MAX_DELIVERIES {
         // Whoever took it before died of it, without a word.
         let error = Error::TooManyAttempts { attempts: delivery.attempts };
@@ -172,21 +176,27 @@ async fn one(
     };
     match result {
         Ok(outcome) => {
-            queue.acknowledge(delivery).await?;
+            // Before the event is gone: a crash in between writes the line twice, the other way round never.
             audit.done(&event, began.elapsed())?;
+            step::at(Step::AuditedDone);
+            queue.acknowledge(delivery).await?;
+            step::at(Step::Acknowledged);
             Ok(Served::Done(event, Box::new(outcome)))
         }
         Err(error) => {
             audit.failed(&event, began.elapsed(), error.class())?;
+            step::at(Step::AuditedFailed);
             if error.is_retryable() && delivery.attempts < MAX_DELIVERIES {
                 told(jobs.failed(&event.id, JobState::Retrying, error.class()));
                 if !options.once {
                     pause(stop, Backoff::of_attempt(FIRST_PAUSE, LONGEST_PAUSE, delivery.attempts)).await;
                 }
                 queue.release(delivery).await?;
+                step::at(Step::Released);
             } else {
                 told(jobs.failed(&event.id, JobState::Dead, error.class()));
                 queue.dead_letter(delivery, error.class()).await?;
+                step::at(Step::PutAside);
             }
             Ok(Served::Failed(error))
         }

@@ -27,6 +27,7 @@ use crate::{
     outcome::{Fused, Outcome, Progress, Stage},
     report_folder::{self, Found},
     state::{AcceptedDataset, report_subject},
+    step::{self, Step},
     workload::Workload,
 };
 
@@ -53,6 +54,7 @@ pub(super) fn check(
     }
     // An output that cannot be written should not cost hours first.
     let part = output::prepare(&workload.layout().outputs, &event.id)?;
+    step::at(Step::ReportBegun);
     let made = make(workload, event, holders, progress, &part);
     if made.is_err() {
         // Nothing half-made is left; the event finds a clean place when it comes again.
@@ -60,6 +62,7 @@ pub(super) fn check(
     }
     let (report, fused) = made?;
     output::publish(&part, &folder)?;
+    step::at(Step::ReportPublished);
     let delivered = delivery::deliver(workload, event, &folder)?;
     Ok(Outcome::Reported { folder, report: Box::new(report), fused, delivered })
 }

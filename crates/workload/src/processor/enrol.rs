@@ -26,6 +26,7 @@ use crate::{
     error::{Error, Result},
     outcome::Collected,
     state::{EpochSecrets, KeptAnswer, OpenEpoch},
+    step::{self, Step},
     workload::Workload,
 };
 
@@ -53,7 +54,9 @@ pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
                 refused += 1;
             }
         }
+        step::at(Step::MessageKept);
         workload.mailbox().remove(&name)?;
+        step::at(Step::MessageRemoved);
     }
     // Parts that were kept before a crash may be complete already, so every holder is looked at.
     let mut newly_enrolled = Vec::new();
@@ -255,6 +258,7 @@ fn rotate(
             match state.rekey(open.epoch, holder)? {
                 Some((key_id, rekey)) if key_id == *from && !state.is_retired(open.epoch, holder, *to)? => {
                     workload.state_mut().rotate(open.epoch, holder, *from, *to, &rekey.rotate(rotation))?;
+                    step::at(Step::KeyRotated);
                     if let Some((id, _)) = workload.space().participant_by_name(holder) {
                         rotated.insert(id.clone());
                     }
@@ -284,9 +288,11 @@ fn settle(workload: &mut Workload, open: &OpenEpoch) -> Result<()> {
     if due.message_key {
         let key = ReceiveKey::generate(&mut UnwrapErr(getrandom::SysRng));
         workload.state_mut().renew_message_key(open.epoch, &key)?;
+        step::at(Step::MessageKeyRenewed);
     }
     if due.vacuum {
         workload.state_mut().vacuum(open.epoch)?;
+        step::at(Step::Vacuumed);
     }
     Ok(())
 }
@@ -306,6 +312,7 @@ fn advance(workload: &mut Workload, open: &OpenEpoch, holder: &PublicName) -> Re
         WorkloadStep::Awaiting(_) => Ok(false),
         WorkloadStep::Enrolled(rekey) => {
             workload.state_mut().enrol(open.epoch, holder, key_id, &rekey)?;
+            step::at(Step::HolderEnrolled);
             Ok(true)
         }
     }
@@ -365,6 +372,7 @@ fn announce(workload: &Workload) -> Result<()> {
     let name = mailbox::announcement_name(workload.root());
     if read(workload, &name)?.as_ref() != Some(&announcement) {
         workload.mailbox().put(&name, &announcement)?;
+        step::at(Step::Announced);
     }
     Ok(())
 }
@@ -394,7 +402,9 @@ fn publish_status(workload: &mut Workload, open: &OpenEpoch) -> Result<Status> {
     }
     let published = published.filter(|published| published.epoch == open.epoch).map_or(0, |published| published.serial);
     let status = Status { serial: workload.state_mut().next_status_serial(published)?, ..status };
+    step::at(Step::StatusNumbered);
     workload.mailbox().put(&name, &status.sign(workload.identity()))?;
+    step::at(Step::StatusPublished);
     Ok(status)
 }
 

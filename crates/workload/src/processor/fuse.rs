@@ -33,6 +33,7 @@ use crate::{
     event::Event,
     outcome::{Fused, FusedDataset, Progress, Stage},
     state::{AcceptedDataset, EpochSecrets, FusedKind, OpenEpoch},
+    step::{self, Step},
     workload::Workload,
 };
 
@@ -83,6 +84,7 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progre
         return Err(Error::NotEnrolled { holders: missing });
     }
     sweep(workload)?;
+    step::at(Step::StoreSwept);
     let mut fused = Fused::default();
     for holder in holders {
         let Some((key_id, rekey)) = workload.state().rekey(open.epoch, &holder.name)? else {
@@ -194,6 +196,7 @@ impl Delivered<'_> {
         }
         let secret = envelope.open_as_workload(&secrets.dataset_key).map_err(refused)?;
         let canary = self.check_canary(workload, open, secrets, &secret)?;
+        step::at(Step::DatasetOpened);
         let file = ProtectedFile::open(path, &secret.file_key, &caps)?;
         let expected: Vec<_> = header.kinds.iter().map(|(kind, _)| kind).collect();
         if file.kinds().iter().collect::<Vec<_>>() != expected {
@@ -208,6 +211,7 @@ impl Delivered<'_> {
         }
         let rows = kinds.values().map(|kind| kind.fused).sum();
         workload.state_mut().keep_canary(open.epoch, &self.holder.name, &canary)?;
+        step::at(Step::CanaryKept);
         workload.state_mut().accept_dataset(
             open.epoch,
             &AcceptedDataset {
@@ -221,8 +225,10 @@ impl Delivered<'_> {
                 unauthenticated: false,
             },
         )?;
+        step::at(Step::DatasetAccepted);
         if let Some(former) = accepted {
             self.discard(workload, &former.kinds);
+            step::at(Step::FormerVersionRemoved);
         }
         let name = format!("{} v{}", self.dataset, header.version);
         let holder = self.holder.id.clone();
@@ -251,6 +257,7 @@ impl Delivered<'_> {
             };
             let output = FusedOutput { path: &out, store_key: &secrets.store_key, label: &label };
             let summary = fuse_file(file, kind, &keys, &output, workload.limits(), &told)?;
+            step::at(Step::FusedFileWritten);
             let counts = file.counts().kinds.get(kind).copied().unwrap_or_default();
             kinds.insert(
                 kind.clone(),

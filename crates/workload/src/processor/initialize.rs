@@ -14,6 +14,7 @@ use crate::{
     event::Event,
     outcome::Outcome,
     state::EpochSecrets,
+    step::{self, Step},
     workload::Workload,
 };
 
@@ -32,8 +33,10 @@ pub(super) fn initialize(workload: &mut Workload, event: &Event) -> Result<Outco
         (None, Some((epoch, _))) if !new_epoch => return Err(Error::EpochAnnounced { epoch }),
         _ => workload.state_mut().begin_epoch(&draw_secrets(), &event.id, announced)?,
     };
+    step::at(Step::EpochBegun);
     fuse::sweep(workload)?;
     enrol::remove_messages(workload, |header| header.epoch < opened.epoch)?;
+    step::at(Step::FormerEpochRemoved);
     enrol::collect(workload)?;
     Ok(Outcome::Opened { epoch: opened.epoch })
 }

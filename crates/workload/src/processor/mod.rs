@@ -22,6 +22,7 @@ use crate::{
     error::{Error, Result},
     event::{Event, EventType},
     outcome::{Outcome, Progress},
+    step::{self, Step},
     workload::Workload,
 };
 
@@ -69,5 +70,6 @@ pub fn process(workload: &mut Workload, event: &Event, progress: Progress<'_>) -
         _ => return Err(Error::NotProvided { event_type: event.name().to_owned() }),
     };
     workload.state_mut().note_done(&event.id, event.name(), &outcome.summary(), outcome.output())?;
+    step::at(Step::DoneNoted);
     Ok(outcome)
 }

@@ -11,6 +11,7 @@ use crate::{
     error::{Error, Result},
     outcome::temporary_name,
     report_folder,
+    step::{self, Step},
 };
 
 /// Makes an empty folder beside the one to come.
@@ -23,7 +24,9 @@ pub(super) fn prepare(outputs: &Path, event: &EventId) -> Result<PathBuf> {
 
 /// Writes a new file, down to the disk.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    report_folder::write(path, bytes).map_err(|source| failed("write", path, source))
+    report_folder::write(path, bytes).map_err(|source| failed("write", path, source))?;
+    step::at(Step::ReportFileWritten);
+    Ok(())
 }
 
 /// Makes the output appear whole: the folder's entries, then its name, then its place among the outputs reach the disk.

@@ -9,7 +9,12 @@ use datafuse_core::{id::ParticipantId, message::Header, name::PublicName};
 use datafuse_space::Space;
 
 use super::{enrol, fuse};
-use crate::{error::Result, state::OpenEpoch, workload::Workload};
+use crate::{
+    error::Result,
+    state::OpenEpoch,
+    step::{self, Step},
+    workload::Workload,
+};
 
 /// What the roster's changes led to.
 #[derive(Debug, Default)]
@@ -39,12 +44,14 @@ pub(super) fn reconcile(workload: &mut Workload, open: &OpenEpoch) -> Result<Ros
                 changes.revoked.push(name.fingerprint());
             }
         }
+        step::at(Step::RosterChanged);
     }
     // Noted in the database until it is done, as the process may die in between.
     let departed = workload.state().departed(open.epoch)?;
     if !departed.is_empty() {
         fuse::sweep(workload)?;
         enrol::remove_messages(workload, |header| named(header).any(|name| departed.contains(name)))?;
+        step::at(Step::DepartedRemoved);
         workload.state_mut().forget_departed(open.epoch)?;
     }
     Ok(changes)

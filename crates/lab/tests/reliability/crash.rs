@@ -1,0 +1,185 @@
+//! Kills the process that works on events, with SIGKILL: at each labelled step, before each change of the disk, and at
+//! random moments. Then another process finishes, and everything must be as if nothing had happened.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    thread,
+    time::{Duration, Instant},
+};
+
+use datafuse_workload::step::Step;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+use serde_json::json;
+
+use crate::{
+    disk::Faults,
+    long,
+    place::{Place, server},
+    redis_server::Server,
+    seed,
+    verdict::{Story, Trial},
+    worlds::{Stage, message},
+};
+
+fn folder(story: Story) -> Trial {
+    story.begin(Place::folder)
+}
+
+fn stream(story: Story, server: &Server) -> Trial {
+    story.begin(|_| Place::stream(server))
+}
+
+/// Runs a story without any fault; gives the steps that it passed, with how often each, and how long the serving took.
+fn undisturbed(trial: &Trial) -> (BTreeMap<String, u32>, Duration) {
+    let child = trial.order.start(|command| command);
+    let began = Instant::now();
+    child.end().expect_done();
+    let took = began.elapsed();
+    trial.assert_settled();
+    let mut steps = BTreeMap::new();
+    for line in trial.order.journal() {
+        if let Some(step) = line.strip_prefix("step ") {
+            *steps.entry(step.to_owned()).or_insert(0) += 1;
+        }
+    }
+    (steps, took)
+}
+
+/// Lets another process finish, under the name of the one that died or under a new one, and judges.
+fn finish(trial: &mut Trial, same_name: bool) {
+    if !same_name {
+        trial.order.consumer = None;
+    }
+    trial.order.die_at = None;
+    trial.assert_nothing_partial();
+    trial.order.run().expect_done();
+    trial.assert_settled();
+}
+
+#[test]
+fn every_story_ends_well_without_any_crash() {
+    let server = server();
+    for story in Story::ALL {
+        undisturbed(&folder(story));
+        undisturbed(&stream(story, &server));
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_labelled_step_leaves_nothing_undone() {
+    let server = server();
+    let mut reached = BTreeSet::new();
+    let mut trials = 0;
+    for story in Story::ALL {
+        let (steps, _) = undisturbed(&folder(story));
+        for (index, (step, times)) in steps.iter().enumerate() {
+            // The first time, and in the long run every time, with both queues.
+            for time in 1..=if long() { *times } else { 1 } {
+                for redis in if long() { vec![false, true] } else { vec![index % 4 == 3] } {
+                    let mut trial = if redis { stream(story, &server) } else { folder(story) };
+                    trial.order.consumer = Some("worker".to_owned());
+                    trial.order.die_at = Some((step.clone(), time));
+                    let ended = trial.order.run();
+                    assert!(ended.was_killed(), "{story:?} {step} {time}: {ended:?}");
+                    finish(&mut trial, index % 2 == 0);
+                    trials += 1;
+                }
+            }
+            reached.insert(step.clone());
+        }
+    }
+    trials += killed_where_an_event_failed(&mut reached);
+    let all: BTreeSet<_> = Step::ALL.iter().map(|step| step.name().to_owned()).collect();
+    assert_eq!(reached, all, "a step that no trial reaches is not tested");
+    println!("killed at labelled steps: {trials} trials, {} steps", reached.len());
+}
+
+/// An event that cannot succeed yet is given back; a kill around that loses it no more than any other.
+fn killed_where_an_event_failed(reached: &mut BTreeSet<String>) -> u32 {
+    let mut trials = 0;
+    for step in [Step::AuditedFailed, Step::Released] {
+        let copied = Stage::Waiting.copy();
+        let (dataset, away) = (copied.path.join("datasets/globex.parquet"), copied.path.join("away"));
+        std::fs::rename(&dataset, &away).unwrap();
+        let place = Place::folder(&copied.path);
+        place.publish(&[message("FUSE", json!({}))]);
+        let mut order = crate::child::Order::new(&copied.path, place.clone());
+        order.once = true;
+        order.die_at = Some((step.name().to_owned(), 1));
+        // Nobody is enrolled yet, which may still come.
+        assert!(order.run().was_killed(), "{step:?}");
+        order.die_at = None;
+        order.run().expect_done();
+        assert!(order.journal().iter().any(|line| line.starts_with("failed not-enrolled")), "{:?}", order.journal());
+        std::fs::rename(&away, &dataset).unwrap();
+        // The event that was sent later enrols; the one that waits succeeds then.
+        order.once = false;
+        place.publish(&[message("ENROL", json!({}))]);
+        order.run().expect_done();
+        assert_eq!(place.assert_empty(), 0);
+        assert_eq!(crate::worlds::names(&copied.path.join("state/fused")).len(), 2);
+        reached.insert(step.name().to_owned());
+        trials += 1;
+    }
+    trials
+}
+
+#[test]
+fn a_process_killed_at_random_moments_loses_and_doubles_nothing() {
+    let trials: u64 = if long() { 1000 } else { 40 };
+    let server = server();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed());
+    let durations: BTreeMap<_, _> =
+        Story::ALL.iter().map(|story| (*story as usize, undisturbed(&folder(*story)).1)).collect();
+    let (mut kills, mut early) = (0, 0);
+    let began = Instant::now();
+    for number in 0..trials {
+        let story = Story::ALL[number as usize % Story::ALL.len()];
+        let redis = rng.next_u32() % 3 == 0;
+        let mut trial = if redis { stream(story, &server) } else { folder(story) };
+        trial.order.consumer = (rng.next_u32() % 2 == 0).then(|| "worker".to_owned());
+        // Below the number of deliveries after which an event is put aside.
+        for _ in 0..=rng.next_u32() % 3 {
+            let child = trial.order.start(|command| command);
+            let most = durations[&(story as usize)].as_micros() as u64;
+            thread::sleep(Duration::from_micros(rng.next_u64() % most));
+            if child.kill().was_killed() {
+                kills += 1
+            } else {
+                early += 1
+            }
+            trial.assert_nothing_partial();
+        }
+        let same_name = trial.order.consumer.is_some();
+        finish(&mut trial, same_name);
+    }
+    println!(
+        "killed at random moments: {trials} trials, {kills} kills, {early} ended before, seed {}, {:?}",
+        seed(),
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_process_killed_before_any_change_of_the_disk_leaves_nothing_undone() {
+    let Some(faults) = Faults::build() else { return };
+    let mut trials = 0;
+    for story in Story::ALL {
+        let trial = folder(story);
+        let changes = faults.count(&trial);
+        trial.assert_settled();
+        // In the short run some of them, others with each seed.
+        let stride = if long() { 1 } else { (changes / 6).max(1) };
+        let first = 1 + seed() % stride;
+        for number in (first..=changes).step_by(stride as usize) {
+            let mut trial = folder(story);
+            let ended = faults.kill_at(&trial, number);
+            // Nothing says that two runs change the disk in the same number of steps.
+            assert!(ended.was_killed() || ended.status.success(), "{story:?} {number}: {ended:?}");
+            finish(&mut trial, false);
+            trials += 1;
+        }
+    }
+    println!("killed before changes of the disk: {trials} trials");
+}
