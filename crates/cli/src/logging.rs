@@ -38,8 +38,8 @@ pub(crate) fn start(environment: &Environment, format: LogFormat, quiet: bool) -
     };
     let lines: BoxLayer = match format {
         LogFormat::Json => fmt::layer()
-            .event_format(json::FlatJson)
             .fmt_fields(JsonFields::new())
+            .event_format(json::FlatJson)
             .with_writer(writer)
             .with_filter(lines_at(level))
             .boxed(),

@@ -118,8 +118,8 @@ mod tests {
         let written = Written::default();
         let to = written.clone();
         let layer = tracing_subscriber::fmt::layer()
-            .event_format(FlatJson)
             .fmt_fields(JsonFields::new())
+            .event_format(FlatJson)
             .with_writer(move || to.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             let span = tracing::info_span!("work", event = "01J", r#type = tracing::field::Empty);
