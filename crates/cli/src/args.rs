@@ -3,6 +3,7 @@
 mod contract;
 mod jobs;
 mod key;
+mod observe;
 mod parquet;
 mod report;
 
@@ -23,6 +24,7 @@ pub(crate) use key::{
     ChangePassphraseArgs, CombineArgs, DrillArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs,
     PassphraseArgs, RotateArgs, SplitArgs, WipeArgs,
 };
+pub(crate) use observe::{AuditCommand, LogArgs, LogFormat};
 pub(crate) use parquet::{ParquetKeyArgs, TableArgs};
 pub(crate) use report::{ReportCommand, ReportOpenArgs, ReportVerifyArgs};
 
@@ -91,7 +93,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Wait for events and process them
     #[command(
-        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n  datafuse serve --space space.yaml --key workload.key --http 127.0.0.1:8080\n  datafuse serve --space space.yaml --key workload.key --stream urgent --stream events\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
+        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n  datafuse serve --space space.yaml --key workload.key --http 127.0.0.1:8080 --ops 127.0.0.1:9090\n  datafuse serve --space space.yaml --key workload.key --stream urgent --stream events\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
     )]
     Serve(ServeArgs),
     /// List what became of events, and send one again
@@ -100,6 +102,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  datafuse jobs --space space.yaml\n  datafuse jobs --failed --limit 100\n  datafuse jobs show 01J...\n  datafuse jobs retry 01J..."
     )]
     Jobs(JobsArgs),
+    /// Verify the workload's audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Read and verify reports
     #[command(subcommand)]
     Report(ReportCommand),
@@ -404,6 +409,8 @@ pub(crate) struct RunArgs {
     pub(crate) event: EventArgs,
     #[command(flatten)]
     pub(crate) workload: WorkloadArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -418,9 +425,15 @@ pub(crate) struct ServeArgs {
     pub(crate) redis: Option<String>,
     #[command(flatten)]
     pub(crate) queue: QueueArgs,
-    /// Address to serve the mailbox at over HTTP, such as 127.0.0.1:8080; without this it is not served
+    /// Address to serve the mailbox at over HTTP, such as 127.0.0.1:8080, with /healthz, and without --ops also /readyz and
+    /// /metrics; without this it is not served
     #[arg(long, value_name = "ADDR", env = "DATAFUSE_HTTP")]
     pub(crate) http: Option<SocketAddr>,
+    /// Address to serve /healthz, /readyz and /metrics at, for the operator alone
+    #[arg(long, value_name = "ADDR", env = "DATAFUSE_OPS")]
+    pub(crate) ops: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// Take one event, then end
     #[arg(long)]
     pub(crate) once: bool,

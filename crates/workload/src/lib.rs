@@ -18,7 +18,9 @@
 //! | [`outcome`] | what an event brought forth |
 //! | [`serve`](mod@serve) | takes event after event until told to stop |
 //! | [`step`] | where it matters that a process may die |
-//! | [`audit`] | who did what, a line each |
+//! | [`audit`] | who did what, a signed line each |
+//! | [`metrics`] | the numbers of all that, for Prometheus |
+//! | [`ready`] | whether events can be processed at the moment |
 //! | [`platform`] | the environment variables of the platform |
 //!
 //! No holder's secret ever comes here, and nothing here prints.
@@ -30,10 +32,12 @@ pub mod directory;
 pub mod error;
 pub mod event;
 pub mod jobs;
+pub mod metrics;
 pub mod outcome;
 pub mod platform;
 pub mod processor;
 pub mod queue;
+pub mod ready;
 mod report_folder;
 pub mod serve;
 pub mod state;

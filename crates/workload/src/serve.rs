@@ -16,9 +16,10 @@ use std::{
 };
 
 use tokio::{sync::watch, task, time};
+use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
-    audit::AuditLog,
+    audit::{AuditLog, MALFORMED},
     backoff::Backoff,
     error::{Error, Result},
     event::Event,
@@ -91,9 +92,12 @@ pub async fn serve(
             Err(error) => break Err(error),
         };
         silence = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        match one(&workload, queue, audit, &mut jobs, options, &mut stop, &on_stage, &delivery).await {
+        // Every line that is logged meanwhile says which event is at work.
+        let span = work_span(&delivery);
+        let one = one(&workload, queue, audit, &mut jobs, options, &mut stop, &on_stage, &delivery);
+        match one.instrument(span.clone()).await {
             Ok(served) => {
-                hear(&served);
+                span.in_scope(|| hear(&served));
                 if options.once || matches!(served, Served::Stopped) {
                     break Ok(served);
                 }
@@ -111,6 +115,30 @@ pub async fn serve(
         tracing::warn!(class = error.class(), "could not leave the queue tidily: {error}");
     }
     served
+}
+
+/// The span of an event at work, whose type is recorded once it is known.
+fn work_span(delivery: &Delivery) -> Span {
+    tracing::info_span!(
+        "work",
+        event = %delivery.id,
+        r#type = Empty,
+        attempt = delivery.attempts,
+        otel.status_code = Empty,
+        error = Empty
+    )
+}
+
+/// The same for an event that comes without a queue.
+#[must_use]
+pub fn span_of(event: &Event) -> Span {
+    tracing::info_span!(
+        "work",
+        event = %event.id,
+        r#type = event.name(),
+        otel.status_code = Empty,
+        error = Empty
+    )
 }
 
 /// Waits, unless a stop is asked for.
@@ -136,6 +164,7 @@ async fn one(
     let event = match Event::parse(delivery.id.clone(), &delivery.payload) {
         Ok(event) => event,
         Err(error) => {
+            Span::current().record("type", MALFORMED);
             audit.malformed(&delivery.id, error.class())?;
             told(jobs.malformed(delivery, error.class()));
             queue.dead_letter(delivery, error.class()).await?;
@@ -143,6 +172,7 @@ async fn one(
             return Ok(Served::Failed(error));
         }
     };
+    Span::current().record("type", event.name());
     let began = Instant::now();
     audit.started(&event)?;
     step::at(Step::AuditedStarted);
@@ -159,7 +189,9 @@ async fn one(
         Err(error)
     } else {
         let (workload, event, on_stage) = (Arc::clone(workload), event.clone(), Arc::clone(on_stage));
+        let span = Span::current();
         let work = task::spawn_blocking(move || {
+            let _at_work = span.enter();
             let mut workload = workload.lock().unwrap_or_else(PoisonError::into_inner);
             process(&mut workload, &event, &|stage| on_stage(stage))
         });
@@ -184,6 +216,7 @@ async fn one(
             Ok(Served::Done(event, Box::new(outcome)))
         }
         Err(error) => {
+            Span::current().record("otel.status_code", "ERROR").record("error", error.class());
             audit.failed(&event, began.elapsed(), error.class())?;
             step::at(Step::AuditedFailed);
             if error.is_retryable() && delivery.attempts < MAX_DELIVERIES {

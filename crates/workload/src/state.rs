@@ -9,6 +9,7 @@
 mod delivery;
 pub(crate) mod ledger;
 mod membership;
+mod probe;
 mod reseal;
 
 use std::{collections::BTreeMap, path::Path};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{EncodingArg, FormatArg, LimitArgs, SourceArgs};
+use super::{EncodingArg, FormatArg, LimitArgs, ParquetKeyArgs, SourceArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContractCommand {
@@ -44,6 +44,8 @@ pub(crate) struct ContractCheckArgs {
     #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
     pub(crate) encoding: EncodingArg,
     #[command(flatten)]
+    pub(crate) parquet_key: ParquetKeyArgs,
+    #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
 
@@ -60,6 +62,8 @@ pub(crate) struct ContractInitArgs {
     /// The file to write, never overwritten; without this standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) parquet_key: ParquetKeyArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }

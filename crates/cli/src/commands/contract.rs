@@ -39,7 +39,7 @@ fn check_data(args: ContractCheckArgs, console: &Console) -> Result<()> {
         no_header: args.no_header,
         encoding: args.encoding,
     };
-    let (source, read) = source(&read)?;
+    let (source, read) = source(&read, &args.parquet_key)?;
     let options = CheckOptions::new(limits(&args.limits), jiff::Timestamp::now().as_second());
     let mut results = Vec::new();
     for (source, model) in sources(&contract, &source, args.model.as_deref())? {
@@ -167,10 +167,11 @@ fn shown(text: &str) -> String {
 }
 
 fn init(args: &ContractInitArgs, console: &Console) -> Result<()> {
-    let (source, read) = source(&args.source)?;
+    let (source, read) = source(&args.source, &args.parquet_key)?;
     let name = args.name.clone().unwrap_or_else(|| name_of(&args.source.source));
     let options = CheckOptions::new(limits(&args.limits), jiff::Timestamp::now().as_second());
-    let open = || SourceReader::open(&source, &read, &FetchPolicy::trusting(), None);
+    let fetch = FetchPolicy { bucket: BucketSettings::from_process(), ..FetchPolicy::trusting() };
+    let open = || SourceReader::open(&source, &read, &fetch, None);
     let progress = console.progress("reading", None);
     let drafted = draft(&name, &open, args.with_ranges, &options, &|rows| progress.advance_rows(rows));
     drop(progress);

@@ -1,9 +1,11 @@
 //! One file a command, or a family of them: takes parsed arguments, calls the crate that does it, prints the result.
 
+mod audit;
 mod contract;
 mod demo;
 mod doctor;
 mod drill;
+mod endpoint;
 mod event;
 mod jobs;
 mod key;
@@ -45,6 +47,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Run(args) => event::run(&args, console),
         Command::Serve(args) => event::serve(&args, console),
         Command::Jobs(args) => jobs::jobs(&args, console),
+        Command::Audit(command) => audit::audit(&command, console),
         Command::Report(command) => report::report(&command, console),
         Command::Doctor(args) => doctor::doctor(&args, console),
         Command::Completions { shell } => {

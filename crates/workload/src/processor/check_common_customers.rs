@@ -8,6 +8,7 @@ use std::{
     fs,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 use datafuse_core::id::KindName;
@@ -17,9 +18,11 @@ use datafuse_engine::{
     report_html,
     signed_report::{REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
 };
+use sha2::{Digest, Sha256};
 
 use super::{fuse, output};
 use crate::{
+    audit::Fact,
     delivery,
     directory::Holder,
     error::{Error, Result},
@@ -91,6 +94,9 @@ fn make(
     {
         output::write(&part.join(name), bytes)?;
     }
+    let datasets: Vec<_> = report.provenance.datasets.iter().map(|dataset| dataset.sha256.clone()).collect();
+    let sha256 = hex::encode(Sha256::digest(json.as_bytes()));
+    workload.note(&Fact::ReportMade { sha256: &sha256, datasets: &datasets })?;
     Ok((report, fused))
 }
 
@@ -150,7 +156,9 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
         let of = inputs_rows(&accepted, kind);
         let done = AtomicU64::new(0);
         let told = |rows| progress(Stage::Matching { rows: done.fetch_add(rows, Ordering::Relaxed) + rows, of });
+        let began = Instant::now();
         let table = match_datasets(&inputs, &names, &secrets.store_key, workload.limits(), &told)?;
+        workload.metrics().matched(of, began.elapsed());
         kinds.push(KindInputs { kind: kind.clone(), table, rows });
     }
     let space = workload.space();

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{enrol, fuse};
 use crate::{
+    audit::Fact,
     error::{Error, Result},
     event::Event,
     outcome::Outcome,
@@ -34,6 +35,7 @@ pub(super) fn initialize(workload: &mut Workload, event: &Event) -> Result<Outco
         _ => workload.state_mut().begin_epoch(&draw_secrets(), &event.id, announced)?,
     };
     step::at(Step::EpochBegun);
+    workload.note(&Fact::EpochOpened { epoch: opened.epoch })?;
     fuse::sweep(workload)?;
     enrol::remove_messages(workload, |header| header.epoch < opened.epoch)?;
     step::at(Step::FormerEpochRemoved);

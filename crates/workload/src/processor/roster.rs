@@ -10,6 +10,7 @@ use datafuse_space::Space;
 
 use super::{enrol, fuse};
 use crate::{
+    audit::Fact,
     error::Result,
     state::OpenEpoch,
     step::{self, Step},
@@ -36,11 +37,13 @@ pub(super) fn reconcile(workload: &mut Workload, open: &OpenEpoch) -> Result<Ros
             Some((id, successor)) => {
                 tracing::info!(participant = %id, "a participant has a new name: the former one is forgotten");
                 workload.state_mut().succeed(open.epoch, name, &successor)?;
+                workload.note(&Fact::ParticipantRenamed { participant: &id })?;
                 changes.renamed.push(id);
             }
             None => {
                 tracing::info!(name = name.fingerprint(), "a participant was removed: what it brought is deleted");
                 workload.state_mut().revoke(open.epoch, name)?;
+                workload.note(&Fact::ParticipantRemoved { fingerprint: &name.fingerprint() })?;
                 changes.revoked.push(name.fingerprint());
             }
         }
