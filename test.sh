@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: units, vectors, properties, the program's snapshots, the queue against a real Redis, and the mailbox against
-# emulators of S3, Google Cloud Storage and Azure. Then those of the group and the protocol again with each of the group's
+# Runs every test: units, vectors, properties, the program's snapshots, the queue against a real Redis, and mailboxes and buckets
+# against emulators of S3, Google Cloud Storage and Azure. Then those of the group and the protocol again with each of the group's
 # backends that this machine can run, and a million points with all.
 #
 # Needs Rust 1.95 and a C compiler, redis-server, openssl, Python with venv, Node.js and npm; what is missing of these (not of

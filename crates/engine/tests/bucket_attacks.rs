@@ -146,6 +146,7 @@ fn what_reads_this_machine_or_asks_its_neighbours_is_for_the_operator_alone() {
         ("s3://bucket/x", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST"),
         ("gs://bucket/x", "GOOGLE_SERVICE_ACCOUNT"),
         ("gs://bucket/x", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("gs://bucket/x", "GOOGLE_USE_METADATA"),
         ("az://container/x", "AZURE_STORAGE_USE_EMULATOR"),
         ("az://container/x", "AZURE_IDENTITY_ENDPOINT"),
         ("az://container/x", "AZURE_FEDERATED_TOKEN_FILE"),
@@ -218,6 +219,30 @@ fn the_operators_credentials_are_not_used_with_settings_of_others() {
     let error = read("s3://bucket/x", &policy).unwrap_err();
     assert_eq!(problem(error), BucketProblem::NotAsked { refusal: Refusal::PlainHttp });
     assert!(heard.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_machines_own_credentials_are_asked_for_where_the_operator_names_the_place() {
+    let (store, heads) = listening();
+    let metadata = server(|mut stream| {
+        let head = request(&mut stream);
+        let said = match head.split_whitespace().nth(1).unwrap_or_default() {
+            "/latest/api/token" => "token",
+            "/latest/meta-data/iam/security-credentials/" => "role",
+            _ => {
+                r#"{"AccessKeyId": "ASIAMACHINE", "SecretAccessKey": "x", "Token": "t", "Expiration": "2999-01-01T00:00:00Z"}"#
+            }
+        };
+        let length = said.len();
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{said}");
+    });
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    let mut settings = amazon(&format!("http://{store}"));
+    settings.retain(|(name, _)| !keys.contains(name));
+    settings.push(("AWS_METADATA_ENDPOINT", format!("http://{metadata}")));
+    let policy = FetchPolicy { bucket: of_operator(&settings), ..hurried(store) };
+    assert_eq!(read("s3://bucket/x", &policy).unwrap(), 3);
+    assert!(heads.lock().unwrap().last().unwrap().contains("asiamachine"));
 }
 
 #[test]

@@ -87,6 +87,9 @@ const CONTAINER_CREDENTIALS_HOST: &str = "169.254.170.2";
 /// Google's interface that speaks as S3 does, which takes HMAC keys.
 const GOOGLE_ENDPOINT: &str = "https://storage.googleapis.com";
 
+/// Where Google's library asks for the credentials of a machine.
+const GOOGLE_METADATA_HOSTS: [&str; 2] = ["metadata.google.internal", "169.254.169.254"];
+
 /// How often a request is repeated that failed in a way that may pass.
 const RETRIES: usize = 3;
 
@@ -320,7 +323,10 @@ impl Settings {
             "GOOGLE_SERVICE_ACCOUNT_KEY",
             "GOOGLE_APPLICATION_CREDENTIALS",
         ]);
-        if !has_credentials {
+        let mut connector = self.connector(policy);
+        if self.is_on("GOOGLE_USE_METADATA") {
+            GOOGLE_METADATA_HOSTS.iter().for_each(|host| connector.guard.exempt(host));
+        } else if !has_credentials {
             // Without credentials of some kind it reads the home folder's and asks the metadata address.
             let nobody = Arc::new(StaticCredentialProvider::new(GcpCredential { bearer: String::new() }));
             builder = builder.with_credentials(nobody).with_skip_signature(true);
@@ -328,7 +334,7 @@ impl Settings {
         let built = builder
             .with_bucket_name(address.bucket())
             .with_retry(retries(policy))
-            .with_http_connector(self.connector(policy))
+            .with_http_connector(connector)
             .build();
         let reason =
             "GOOGLE_SERVICE_ACCOUNT (a path) or GOOGLE_SERVICE_ACCOUNT_KEY (its content) is no service account's key";

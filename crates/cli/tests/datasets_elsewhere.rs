@@ -105,7 +105,8 @@ fn from_a_holder_through_a_bucket_to_the_report() {
     assert!(protected.out.contains(&format!("version 1: {place}")), "{}", protected.out);
 
     // What is not there yet may still come, and says so.
-    space.event("FUSE").refused(4, &format!("is not at {}/globex.parquet", space.prefix));
+    let fuse = ["run", "FUSE", "--key", "party.key"];
+    space.run("workload", &fuse).refused(4, &format!("is not at {}/globex.parquet", space.prefix));
 
     // A source may lie in a bucket as well, in several objects.
     let (first, second) = GLOBEX.split_at(GLOBEX.find("zoe").unwrap());
