@@ -155,8 +155,7 @@ async fn a_consumer_that_falls_silent_loses_its_event_to_one_other() {
         // As if it had said nothing for twice as long as is allowed.
         let mut idle = redis::cmd("XCLAIM");
         idle.arg(&place.name).arg("consummers").arg(&name).arg(0).arg(place.entry(stale.id.as_str()));
-        let claimed: Vec<String> =
-            place.command(idle.arg("IDLE").arg(2 * LONG.as_millis() as u64).arg("JUSTID")).await;
+        let claimed: Vec<String> = place.command(idle.arg("IDLE").arg(2 * LONG.as_millis() as u64).arg("JUSTID")).await;
         assert_eq!(claimed.len(), 1);
         // Both heirs want it; one gets it.
         let [a, b] = &heirs;

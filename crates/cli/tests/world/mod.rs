@@ -98,6 +98,8 @@ impl World {
             "DATAFUSE_PARTY",
             "DATAFUSE_PASSPHRASE_FILE",
             "DATAFUSE_REDIS",
+            "DATAFUSE_STATE",
+            "DATAFUSE_STREAMS",
             "DATAFUSE_HTTP",
             "DATAFUSE_GROUP_BACKEND",
             "DV_APP_ID",
