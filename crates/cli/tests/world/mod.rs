@@ -99,6 +99,8 @@ impl World {
             "DATAFUSE_PASSPHRASE_FILE",
             "DATAFUSE_PARQUET_KEY_FILE",
             "DATAFUSE_REDIS",
+            "DATAFUSE_STATE",
+            "DATAFUSE_STREAMS",
             "DATAFUSE_HTTP",
             "DATAFUSE_OPS",
             "DATAFUSE_LOG_FORMAT",

@@ -22,8 +22,11 @@ pub(super) struct Entry {
     pub(super) attempts: u32,
 }
 
+/// An entry's id and the event's bytes.
+pub(super) type Unread = (String, Vec<u8>);
+
 /// Reads an entry `[id, [field, value, ...]]`. Without the field, or with its fields gone, the payload is empty.
-pub(super) fn entry(value: Value) -> Option<(String, Vec<u8>)> {
+pub(super) fn entry(value: Value) -> Option<Unread> {
     let mut parts = sequence(value)?.into_iter();
     let id = parts.next().and_then(text)?;
     let fields = parts.next().and_then(sequence).unwrap_or_default();
@@ -77,7 +80,7 @@ pub(super) fn pending(reply: Value) -> Option<Vec<Pending>> {
 }
 
 /// Reads the reply to a read of several streams: for each that gave something its name and its first entry.
-pub(super) fn streams(reply: Value) -> Option<Vec<(String, (String, Vec<u8>))>> {
+pub(super) fn streams(reply: Value) -> Option<Vec<(String, Unread)>> {
     let mut found = Vec::new();
     for stream in sequence(reply)? {
         let mut parts = sequence(stream)?.into_iter();
