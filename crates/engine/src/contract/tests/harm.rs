@@ -139,3 +139,24 @@ fn a_query_that_never_ends_is_ended() {
     assert!(detail.contains("longer than") || detail.contains("memory"), "{detail}");
     assert!(began.elapsed() < Duration::from_secs(60));
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_damage_to_a_good_contract_is_parsed_or_refused(
+        at in 0usize..400, cut in 0usize..30, insert in "[\\PC\\n&*!|>'\"{}\\[\\]:#-]{0,12}"
+    ) {
+        let good = contract(
+            &["{ name: a, logicalType: date, logicalTypeOptions: { format: dd/MM/yyyy, pattern: 'x' }, quality: [ { metric: invalidValues, arguments: { validValues: [a] }, mustBeBetween: [0, 1] } ] }"],
+            &["{ type: sql, query: 'SELECT 1', mustBe: 1 }"],
+        );
+        let mut text: Vec<char> = good.chars().collect();
+        let at = at.min(text.len());
+        let end = (at + cut).min(text.len());
+        text.splice(at..end, insert.chars());
+        let text: String = text.into_iter().collect();
+        if let Err(error) = Contract::parse(&text, "c.yaml") {
+            proptest::prop_assert!(error.to_string().contains("c.yaml") && error.remedy().is_some());
+        }
+        let _ = Contract::of_descriptor(&serde_json::Value::String(text), "d");
+    }
+}
