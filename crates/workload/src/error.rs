@@ -336,6 +336,9 @@ pub enum Error {
     /// The space or the mailbox failed.
     #[error(transparent)]
     Space(Box<datafuse_space::Error>),
+    /// The platform, or what it says, failed.
+    #[error(transparent)]
+    Platform(Box<crate::platform::PlatformError>),
     /// The file that `DOTENV_FILE` names could not be read.
     #[error("the file {} named by DOTENV_FILE {reason}", path.display())]
     DotenvFile {
@@ -357,6 +360,7 @@ impl Error {
                 true
             }
             Self::Space(error) => error.is_retryable(),
+            Self::Platform(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
@@ -437,6 +441,7 @@ impl Error {
             Self::Protocol(_) => "protocol",
             Self::Engine(_) => "engine",
             Self::Space(_) => "space",
+            Self::Platform(error) => error.class(),
         }
     }
 
@@ -552,6 +557,7 @@ impl Error {
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
+            Self::Platform(error) => return error.remedy(),
             Self::TooManyAttempts { .. } => "look into the logs for what ends the process; then send the event again".to_owned(),
             Self::ClaimLost { .. } | Self::NoRandomness | Self::EventField { .. } | Self::ProcessorPanicked => return None,
         };
@@ -580,6 +586,12 @@ impl From<datafuse_engine::report::ReportError> for Error {
 impl From<datafuse_space::Error> for Error {
     fn from(error: datafuse_space::Error) -> Self {
         Self::Space(Box::new(error))
+    }
+}
+
+impl From<crate::platform::PlatformError> for Error {
+    fn from(error: crate::platform::PlatformError) -> Self {
+        Self::Platform(Box::new(error))
     }
 }
 
