@@ -25,6 +25,9 @@ use super::{
     error::{ConnectorProblem, PlatformError, Service, Trouble},
 };
 
+/// What stands for a model in a location.
+const MODEL: &str = "{model}";
+
 /// The most that is read of a configuration.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -249,48 +252,33 @@ fn connect(kind: Kind, keys: &Keys<'_>, models: &[&str], files: &Path) -> Result
         Kind::S3 => {
             let source = in_bucket(keys, models, &[("s3", "s3"), ("s3a", "s3a")])?;
             bucket.set("AWS_REGION", keys.needed("region")?);
-            match pair(keys, "key_id", "secret")? {
-                Some((id, secret)) => {
-                    bucket.set("AWS_ACCESS_KEY_ID", id);
-                    bucket.set("AWS_SECRET_ACCESS_KEY", secret);
-                }
-                None => bucket.set("AWS_SKIP_SIGNATURE", yes()),
+            if let Some((id, secret)) = pair(keys, "key_id", "secret")? {
+                bucket.set("AWS_ACCESS_KEY_ID", id);
+                bucket.set("AWS_SECRET_ACCESS_KEY", secret);
             }
             source
         }
         Kind::Gcs => {
             let source = in_bucket(keys, models, &[("gs", "gs"), ("gcs", "gs")])?;
-            match pair(keys, "key_id", "secret")? {
-                Some((id, secret)) => {
-                    bucket.set("GOOGLE_HMAC_KEY_ID", id);
-                    bucket.set("GOOGLE_HMAC_SECRET", secret);
-                }
-                None => bucket.set("GOOGLE_SKIP_SIGNATURE", yes()),
+            if let Some((id, secret)) = pair(keys, "key_id", "secret")? {
+                bucket.set("GOOGLE_HMAC_KEY_ID", id);
+                bucket.set("GOOGLE_HMAC_SECRET", secret);
             }
             source
         }
         Kind::Azure => {
             const SCHEMES: [(&str, &str); 4] = [("az", "az"), ("azure", "azure"), ("abfs", "abfs"), ("abfss", "abfss")];
             let source = in_bucket(keys, models, &SCHEMES)?;
-            let connection = keys.text("connection_key")?;
-            let token = keys.text("shared_access_token")?;
-            if connection.is_none() && token.is_none() {
-                bucket.set("AZURE_SKIP_SIGNATURE", yes());
-            }
-            if let Some(connection) = connection {
+            if let Some(connection) = keys.text("connection_key")? {
                 bucket.set("AZURE_STORAGE_CONNECTION_STRING", connection);
             }
-            if let Some(token) = token {
+            if let Some(token) = keys.text("shared_access_token")? {
                 bucket.set("AZURE_STORAGE_SAS_KEY", token);
             }
             source
         }
     };
     Ok(Connected { source, format, parquet_key, bucket })
-}
-
-fn yes() -> Zeroizing<String> {
-    Zeroizing::new("true".to_owned())
 }
 
 type Credentials = (Zeroizing<String>, Zeroizing<String>);
@@ -412,7 +400,6 @@ fn below(path: &Path, files: &Path, key: &'static str) -> Result<Source, Connect
 
 /// Puts the model in the place of `{model}` where there is but one; where there are several it stays.
 fn with_the_model(text: &str, models: &[&str]) -> Result<Zeroizing<String>, ConnectorProblem> {
-    const MODEL: &str = "{model}";
     if !text.contains(MODEL) {
         return Ok(Zeroizing::new(text.to_owned()));
     }
@@ -427,6 +414,32 @@ fn with_the_model(text: &str, models: &[&str]) -> Result<Zeroizing<String>, Conn
         [model] => text.replace(MODEL, model),
         _ => text.to_owned(),
     }))
+}
+
+/// Whether a source stands for several models.
+pub(crate) fn names_models(source: &Source) -> bool {
+    with_model(source, "x").is_some_and(|one| one != *source)
+}
+
+/// Puts a model in the place of `{model}`; none if its name cannot be part of a path.
+pub(crate) fn with_model(source: &Source, model: &str) -> Option<Source> {
+    if !is_plain_name(model) {
+        return None;
+    }
+    if let Source::Path(path) = source
+        && let Some(text) = path.to_str()
+    {
+        return Some(Source::Path(text.replace(MODEL, model).into()));
+    }
+    if let Source::Glob(pattern) = source {
+        return Some(Source::Glob(pattern.replace(MODEL, model)));
+    }
+    if let Source::Url(url) = source {
+        // As it stands in the path of an address.
+        let text = url.as_str().replace("%7Bmodel%7D", model).replace(MODEL, model);
+        return Url::parse(&text).ok().map(Source::Url);
+    }
+    Some(source.clone())
 }
 
 /// A name that can be part of a path or address and stays what it is there.

@@ -226,7 +226,9 @@ pub enum ConnectorProblem {
 }
 
 impl ConnectorProblem {
-    fn remedy(&self) -> String {
+    /// Says what to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
         match self {
             Self::NoConnector | Self::UnknownConnector => {
                 "a connector File, S3, Gcs or Azure for the descriptor, in the platform's console".to_owned()
