@@ -138,6 +138,7 @@ impl From<datafuse_workload::Error> for Failure {
             E::Engine(error) => return (*error).into(),
             E::Space(error) => return (*error).into(),
             E::Report(error) => return (*error).into(),
+            E::Platform(ref platform) => of_platform(platform),
             E::EventTooLarge { .. }
             | E::EventTooDeep { .. }
             | E::EventNotJson { .. }
@@ -166,6 +167,16 @@ impl From<datafuse_workload::Error> for Failure {
             _ => Code::Configuration,
         };
         Self::of(code, &error, error.remedy())
+    }
+}
+
+fn of_platform(error: &datafuse_workload::platform::PlatformError) -> Code {
+    use datafuse_workload::platform::PlatformError as E;
+    match error {
+        E::Service { .. } | E::NotAccepted { .. } => Code::Peer,
+        E::TooLargeToSend { .. } => Code::Data,
+        E::TableNotAllowed { .. } => Code::Refused,
+        _ => Code::Configuration,
     }
 }
 

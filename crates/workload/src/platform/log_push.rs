@@ -31,7 +31,7 @@ pub struct PushLimits {
     pub lines: usize,
     /// The most bytes that wait.
     pub bytes: usize,
-    /// The most bytes of a line; the rest is cut off.
+    /// The most bytes of a line; of a longer one the beginning of its words is kept.
     pub line_bytes: usize,
     /// The most lines of a batch.
     pub batch: usize,
@@ -189,9 +189,9 @@ impl LogSender {
         fields.insert("level".to_owned(), level.as_str().into());
         fields.insert("timestamp".to_owned(), at_ns.into());
         let limits = self.shared.limits;
-        let mut text = Value::Object(fields).to_string();
+        let mut text = Value::Object(fields.clone()).to_string();
         if text.len() > limits.line_bytes {
-            text.truncate(text.floor_char_boundary(limits.line_bytes));
+            text = shortened(&fields, limits.line_bytes);
         }
         let mut waiting = self.shared.lock();
         if waiting.closing {
@@ -311,6 +311,15 @@ impl Shared {
             waiting = self.wait(waiting, left);
         }
     }
+}
+
+/// A line that is too long, as far as it may go: still JSON.
+fn shortened(fields: &Map<String, Value>, line_bytes: usize) -> String {
+    let mut words = fields.get("msg").and_then(Value::as_str).unwrap_or_default().to_owned();
+    // As JSON, a character may take six times its bytes.
+    words.truncate(words.floor_char_boundary(line_bytes / 8));
+    let kept = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    json!({ "msg": words, "level": kept("level"), "timestamp": kept("timestamp"), "shortened": true }).to_string()
 }
 
 fn told_of(dropped: u64) -> Line {
