@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 
 use datafuse_workload::platform::{
     Environment,
-    log_push::{LineLevel, LogPush, LogSender, PushLimits, PushNews},
+    log_push::{LineLevel, LogPush, PushLimits, PushNews},
 };
 use serde_json::{Map, Value};
 use tracing::{
@@ -38,7 +38,8 @@ impl LogServer {
 
     /// The layer that hears every line.
     pub(crate) fn layer(&self) -> LogServerLayer {
-        LogServerLayer { sender: self.push.sender(), app_id: self.app_id.clone() }
+        let sender = self.push.sender();
+        LogServerLayer { take: Box::new(move |level, line| sender.push(level, line)), app_id: self.app_id.clone() }
     }
 
     /// Sends why the program ends, which is printed and not logged.
@@ -72,7 +73,9 @@ impl fmt::Debug for LogServer {
 fn tell(news: &PushNews) {
     match news {
         PushNews::Failing { place, trouble } => {
-            eprintln!("Warning: the log server at {place} takes no lines: {trouble}; they wait, the oldest are dropped");
+            eprintln!(
+                "Warning: the log server at {place} takes no lines: {trouble}; they wait, the oldest are dropped"
+            );
         }
         PushNews::Recovered { dropped: 0 } => eprintln!("The log server takes lines again"),
         PushNews::Recovered { dropped } => {
@@ -84,7 +87,7 @@ fn tell(news: &PushNews) {
 
 /// Hears every line that the filter lets through.
 pub(crate) struct LogServerLayer {
-    sender: LogSender,
+    take: Box<dyn Fn(LineLevel, Map<String, Value>) + Send + Sync>,
     app_id: Option<String>,
 }
 
@@ -135,7 +138,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogServerLayer {
             Level::INFO => LineLevel::Info,
             _ => LineLevel::Debug,
         };
-        self.sender.push(level, line);
+        (self.take)(level, line);
     }
 }
 
@@ -172,5 +175,49 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field, format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_its_fields_those_of_the_spans_around_it_and_the_audits_level() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let taken = Arc::clone(&lines);
+        let take = Box::new(move |level, line| taken.lock().unwrap().push((level, Value::Object(line))));
+        let layer = LogServerLayer { take, app_id: Some("space-1".to_owned()) };
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let span = tracing::info_span!("event", event = "e-1", kind = tracing::field::Empty);
+            span.record("kind", "FUSE");
+            span.in_scope(|| {
+                tracing::warn!(rows = 3_u64, share = 0.5, good = true, below = -1_i64, "so {}", "it is");
+                let class = "no-epoch";
+                tracing::error!(target: "audit", event = %"e-2", error = class, "Event processing failed");
+            });
+            tracing::debug!("outside");
+        });
+        let target = module_path!();
+        let expected = [
+            (
+                LineLevel::Warn,
+                json!({ "msg": "so it is", "event": "e-1", "kind": "FUSE", "rows": 3, "share": 0.5, "good": true, "below": -1,
+                        "target": target, "app_id": "space-1" }),
+            ),
+            (
+                LineLevel::Audit,
+                json!({ "msg": "Event processing failed", "event": "e-2", "kind": "FUSE", "error": "no-epoch",
+                        "target": "audit", "app_id": "space-1" }),
+            ),
+            (LineLevel::Debug, json!({ "msg": "outside", "target": target, "app_id": "space-1" })),
+        ];
+        assert_eq!(*lines.lock().unwrap(), expected);
     }
 }

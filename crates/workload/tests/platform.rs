@@ -5,13 +5,7 @@ mod platform_server;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use datafuse_core::{
-    id::ParticipantId,
-    keys::PartyKeys,
-    kind::Kind,
-    name::PublicName,
-    normalize::Profile,
-};
+use datafuse_core::{id::ParticipantId, keys::PartyKeys, kind::Kind, name::PublicName, normalize::Profile};
 use datafuse_engine::dataset::{Format, Source};
 use datafuse_space::{Draft, Space};
 use datafuse_workload::{
@@ -82,11 +76,12 @@ impl World {
         PlatformDirectory::of(&self.environment()).unwrap().unwrap()
     }
 
-    fn allow_tables(&mut self) {
+    /// Says more about the dataset of `acme` in the agreement.
+    fn agree(&mut self, more: &str) {
         let text = self.space.to_yaml();
-        let table = "location: datasets/acme.parquet";
-        assert!(text.contains(table), "{text}");
-        self.space = Space::parse(&text.replace(table, &format!("{table}, table: {{}}"))).unwrap();
+        let place = "location: datasets/acme.parquet";
+        assert!(text.contains(place), "{text}");
+        self.space = Space::parse(&text.replace(place, &format!("{place}, {more}"))).unwrap();
     }
 }
 
@@ -123,7 +118,8 @@ fn accepted_providers_of_the_agreement_take_part_with_what_their_connectors_say(
         { "clientId": null, "role": "CodeProvider", "invite": null, "dataDescriptors": null },
     ]));
     world.configure("d-1", json!({ "url": "https://files.example/acme.parquet", "file_format": "parquet" }));
-    let s3 = json!({ "location": "s3://bucket/{model}.parquet", "region": "eu-west-1", "key_id": "A", "secret": "hunter2" });
+    let s3 =
+        json!({ "location": "s3://bucket/{model}.parquet", "region": "eu-west-1", "key_id": "A", "secret": "hunter2" });
     world.configure("d-2", s3);
 
     let holders = world.directory().holders(&world.space).unwrap();
@@ -215,7 +211,9 @@ fn descriptors_are_matched_by_id_before_name_and_what_fits_nowhere_is_an_error()
         assert!(refused(json!([descriptor(id, "customers", "File")])).contains("cannot stand in a file name"), "{id}");
     }
     let twice = World::new(json!([provider("acme", "Accepted", json!([])), provider("ACME", "Accepted", json!([]))]));
-    assert!(matches!(twice.directory().holders(&twice.space), Err(Error::Platform(error)) if error.class() == "collaborator-twice"));
+    assert!(
+        matches!(twice.directory().holders(&twice.space), Err(Error::Platform(error)) if error.class() == "collaborator-twice")
+    );
 }
 
 #[test]
@@ -240,6 +238,21 @@ fn a_schema_is_an_object_or_the_text_of_one() {
 }
 
 #[test]
+fn the_agreements_contract_counts_where_the_descriptor_has_no_schema() {
+    let contract = |schema: Value| {
+        let mut described = descriptor("d-1", "customers", "File");
+        described["schema"] = schema;
+        let mut world = World::new(json!([provider("acme", "Accepted", json!([described]))]));
+        world.configure("d-1", json!({ "url": "acme.parquet" }));
+        world.agree("contract: contracts/customers.yaml");
+        world.directory().holders(&world.space).unwrap().remove(0).datasets.remove(0).contract
+    };
+    let Some(ContractPlace::File(path)) = contract(Value::Null) else { panic!("a file") };
+    assert!(path.ends_with("contracts/customers.yaml"), "{}", path.display());
+    assert!(matches!(contract(json!({ "customers": {} })), Some(ContractPlace::Descriptor(_))));
+}
+
+#[test]
 fn an_encrypted_table_needs_the_agreements_word() {
     let mut world = World::new(json!([provider("acme", "Accepted", json!([descriptor("d-1", "customers", "File")]))]));
     world.configure("d-1", json!({ "url": "acme.parquet", "file_format": "parquet", "encryption_key": KEY }));
@@ -247,7 +260,7 @@ fn an_encrypted_table_needs_the_agreements_word() {
     let text = shown(&error, error.remedy());
     assert!(matches!(error, PlatformError::TableNotAllowed { .. }));
     assert!(text.contains("encryption_key") && text.contains("table: {}"), "{text}");
-    world.allow_tables();
+    world.agree("table: {}");
     let place = world.directory().holders(&world.space).unwrap().remove(0).datasets.remove(0);
     assert!(place.table.is_some());
     assert_eq!(place.parquet_key, Some(KEY.parse().unwrap()));
@@ -290,7 +303,9 @@ fn configurations_may_come_from_a_server() {
             provider("acme", "Accepted", json!([descriptor("d-1", "customers", "File")])),
             provider("globex", "Accepted", json!([descriptor("d-2", "customers", "File")])),
         ])),
-        "/connectors/configuration_d-1.json" => Answer::Json(json!({ "connectorKeys": { "url": "https://files.example/a" } })),
+        "/connectors/configuration_d-1.json" => {
+            Answer::Json(json!({ "connectorKeys": { "url": "https://files.example/a" } }))
+        }
         _ => Answer::Status(404),
     });
     let url = world.server.url();

@@ -100,7 +100,10 @@ impl World {
             "DATAFUSE_REDIS",
             "DATAFUSE_HTTP",
             "DATAFUSE_GROUP_BACKEND",
+            "DATAFUSE_SEALED_PASSPHRASE_FILE",
             "DV_APP_ID",
+            "DV_URL",
+            "DV_LOKI",
             "DAEMON",
             "REDIS_SERVICE_HOST",
         ] {

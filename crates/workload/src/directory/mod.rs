@@ -102,7 +102,8 @@ impl DatasetPlace {
             _ => None,
         };
         let named = models.into_iter().flatten().map(|(model, _)| model);
-        let model = named.into_iter().find(|model| model.to_ascii_lowercase() == self.dataset.as_str()).ok_or_else(which)?;
+        let model =
+            named.into_iter().find(|model| model.to_ascii_lowercase() == self.dataset.as_str()).ok_or_else(which)?;
         let source = connector::with_model(&self.source, model).ok_or_else(which)?;
         Ok(Self { source, ..self.clone() })
     }

@@ -14,6 +14,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -67,12 +68,22 @@ impl PlatformDirectory {
         Ok(collaborators)
     }
 
-    fn holder(&self, id: &ParticipantId, participant: &Participant, collaborator: &Collaborator) -> Result<Holder> {
+    /// `folder`: what paths in the agreement are relative to.
+    fn holder(
+        &self,
+        folder: &Path,
+        id: &ParticipantId,
+        participant: &Participant,
+        collaborator: &Collaborator,
+    ) -> Result<Holder> {
         let name = participant.name.clone().ok_or_else(|| Error::NotAHolder { participant: id.clone() })?;
         let mut datasets = Vec::new();
         for (dataset, (descriptor_id, descriptor)) in matched(id, participant, collaborator)? {
             let Some(described) = participant.datasets.get(&dataset) else { continue };
-            datasets.push(self.dataset(id, &dataset, described, &descriptor_id, descriptor)?);
+            let mut place = self.dataset(id, &dataset, described, &descriptor_id, descriptor)?;
+            let agreed = described.contract.as_ref().map(|path| ContractPlace::File(folder.join(path)));
+            place.contract = place.contract.or(agreed);
+            datasets.push(place);
         }
         Ok(Holder { id: id.clone(), name, datasets })
     }
@@ -128,9 +139,11 @@ impl Directory for PlatformDirectory {
                 continue;
             }
             match providers.get(id) {
-                Some(collaborator) => holders.push(self.holder(id, participant, collaborator)?),
+                Some(collaborator) => holders.push(self.holder(space.folder(), id, participant, collaborator)?),
                 None if named.is_some() => return Err(PlatformError::NotAccepted { holder: id.clone() }.into()),
-                None => tracing::warn!(holder = %id, "a holder of the agreement has not accepted the invitation: it does not take part"),
+                None => {
+                    tracing::warn!(holder = %id, "a holder of the agreement has not accepted the invitation: it does not take part")
+                }
             }
         }
         Ok(holders)

@@ -194,7 +194,8 @@ struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     fn parse(bytes: &[u8], variables: &'a Variables) -> Result<Self, ConnectorProblem> {
-        let not_json = |error: serde_json::Error| ConnectorProblem::NotJson { line: error.line(), column: error.column() };
+        let not_json =
+            |error: serde_json::Error| ConnectorProblem::NotJson { line: error.line(), column: error.column() };
         let mut document: Value = serde_json::from_slice(bytes).map_err(not_json)?;
         match document.get_mut("connectorKeys").map(Value::take) {
             Some(Value::Object(keys)) => Ok(Self { keys: keys.into_iter().collect(), variables }),
@@ -334,7 +335,11 @@ fn file(keys: &Keys<'_>, models: &[&str], files: &Path) -> Result<Source, Connec
     let Some(url) = keys.text(URL)? else {
         // Somebody else downloads it to where the platform's library would.
         let name = name.ok_or(ConnectorProblem::KeyMissing { key: URL })?;
-        return below(&named(folder.as_deref().map_or(files, |folder| Path::new(folder.as_str())), &name, models)?, files, "file_name");
+        return below(
+            &named(folder.as_deref().map_or(files, |folder| Path::new(folder.as_str())), &name, models)?,
+            files,
+            "file_name",
+        );
     };
     let text = with_the_model(&url, models)?;
     let text = text.trim();

@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn only_accepted_is_accepted_and_unknown_fields_say_nothing() {
-        let status = |status: Value| json!({ "clientId": "acme", "role": "DataProvider", "invite": status, "more": [1, {}] });
+        let status =
+            |status: Value| json!({ "clientId": "acme", "role": "DataProvider", "invite": status, "more": [1, {}] });
         let list = read(json!([
             status(json!({ "status": "Accepted", "by": "x" })),
             status(json!({ "status": "Pending" })),

@@ -315,7 +315,8 @@ pub enum PlatformError {
     /// None of a holder's descriptors is one of its datasets in the agreement.
     #[error(
         "no data descriptor of '{holder}' is one of its datasets: the agreement has {}, the platform {}",
-        listed(datasets), listed(descriptors)
+        listed(datasets),
+        listed(descriptors)
     )]
     NoDescriptor {
         /// The holder.
@@ -355,7 +356,9 @@ pub enum PlatformError {
         dataset: DatasetId,
     },
     /// A location stands for several files, and none is the dataset that is matched.
-    #[error("the location of dataset '{dataset}' of '{holder}' has {{model}}, and none of several models is named '{dataset}'")]
+    #[error(
+        "the location of dataset '{dataset}' of '{holder}' has {{model}}, and none of several models is named '{dataset}'"
+    )]
     WhichModel {
         /// The holder.
         holder: ParticipantId,
@@ -424,7 +427,9 @@ impl PlatformError {
                     Trouble::Status { status: 404 } if *service == Service::ControlPlane => {
                         "DV_URL with the base address of the API, and DV_APP_ID with the space's id there".to_owned()
                     }
-                    Trouble::Status { status: 500.. } => format!("ask who operates the {service}; what failed is tried again"),
+                    Trouble::Status { status: 500.. } => {
+                        format!("ask who operates the {service}; what failed is tried again")
+                    }
                     Trouble::Redirects { .. } => format!("{variable} with the address that it redirects to"),
                     Trouble::NoThreads => "raise the process limits".to_owned(),
                     _ => format!("{variable} with the address of the platform's {service}"),

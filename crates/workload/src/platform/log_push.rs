@@ -225,7 +225,11 @@ pub fn push_one(environment: &Environment, words: &str, patience: Patience) -> R
     let tenant = environment.log_namespace();
     let sent = thread::scope(|scope| {
         let send = || Wire::open(server, tenant, patience)?.send(body);
-        thread::Builder::new().spawn_scoped(scope, send).map_err(|_| Trouble::NoThreads)?.join().unwrap_or(Err(Trouble::NoThreads))
+        thread::Builder::new()
+            .spawn_scoped(scope, send)
+            .map_err(|_| Trouble::NoThreads)?
+            .join()
+            .unwrap_or(Err(Trouble::NoThreads))
     });
     sent.map(|()| place(server)).map_err(|trouble| failed(server, trouble))
 }
@@ -371,7 +375,8 @@ impl Wire {
         if let Some(tenant) = &self.tenant {
             request = request.header("X-Scope-OrgID", tenant);
         }
-        let answer = self.runtime.block_on(request.send()).map_err(|error| Trouble::of_client(&error, self.total))?;
+        let answer = self.runtime.block_on(async { request.send().await });
+        let answer = answer.map_err(|error| Trouble::of_client(&error, self.total))?;
         match answer.status().as_u16() {
             200..=299 => Ok(()),
             status @ 300..=399 => Err(Trouble::Redirects { status }),
@@ -389,6 +394,8 @@ struct Worker {
 
 impl Worker {
     fn run(self) {
+        // Nobody waits for a thread that is no more, however it came to its end.
+        let _ended = Ended(&self.shared);
         let wire = Wire::open(&self.server, self.tenant.clone(), Patience::default());
         let mut failing = false;
         while let Some(batch) = self.shared.next_batch() {
@@ -426,7 +433,15 @@ impl Worker {
                 break;
             }
         }
-        self.shared.lock().done = true;
-        self.shared.changed.notify_all();
+    }
+}
+
+/// Says at its drop that no more lines are sent.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.lock().done = true;
+        self.0.changed.notify_all();
     }
 }

@@ -106,7 +106,9 @@ impl PlatformSigner for SecretManager {
     fn sign(&self, bytes: &[u8]) -> Result<PlatformSignature, PlatformError> {
         let answer = self.send("sign", "file", "file.txt", bytes)?;
         let text = match answer.is_json {
-            true => serde_json::from_slice::<String>(&answer.bytes).map_err(|_| self.client.odd("is JSON, but no text"))?,
+            true => {
+                serde_json::from_slice::<String>(&answer.bytes).map_err(|_| self.client.odd("is JSON, but no text"))?
+            }
             false => {
                 let text = std::str::from_utf8(&answer.bytes).map_err(|_| self.client.odd("is not a text"))?;
                 text.to_owned()

@@ -34,7 +34,8 @@ impl Variables {
     pub fn value(&self, name: &str) -> Option<Zeroizing<String>> {
         let of_process = if self.process { env::var(name).ok().map(Zeroizing::new) } else { None };
         let value = of_process.filter(|value| !value.is_empty());
-        value.or_else(|| self.file.get(name).map(|value| Zeroizing::new(value.expose().to_owned())))
+        value
+            .or_else(|| self.file.get(name).map(|value| Zeroizing::new(value.expose().to_owned())))
             .filter(|value| !value.is_empty())
     }
 }

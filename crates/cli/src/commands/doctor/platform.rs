@@ -55,8 +55,7 @@ fn control_plane(args: &DoctorArgs, environment: &Environment, checks: &mut Vec<
         Ok(collaborators) => collaborators,
         Err(error) => return checks.push(bad("control plane", &error)),
     };
-    let accepted: Vec<_> =
-        collaborators.iter().filter(|one| one.accepted && one.role == Role::DataProvider).collect();
+    let accepted: Vec<_> = collaborators.iter().filter(|one| one.accepted && one.role == Role::DataProvider).collect();
     checks.push(good(
         "control plane",
         format!(

@@ -52,7 +52,10 @@ fn each_kind_names_its_place_format_and_credentials() {
         said(&read(Kind::Azure, keys).unwrap())
     };
     let azure_says = "az://container/a.json Some(Json)";
-    assert_eq!(azure(json!({ "connection_key": "AccountName=a;AccountKey=b" })), format!(r#"{azure_says} ["AZURE_STORAGE_CONNECTION_STRING"]"#));
+    assert_eq!(
+        azure(json!({ "connection_key": "AccountName=a;AccountKey=b" })),
+        format!(r#"{azure_says} ["AZURE_STORAGE_CONNECTION_STRING"]"#)
+    );
     assert_eq!(azure(json!({ "shared_access_token": "sv=1" })), format!(r#"{azure_says} ["AZURE_STORAGE_SAS_KEY"]"#));
     assert_eq!(azure(json!({ "connection_key": "", "shared_access_token": null })), format!("{azure_says} []"));
     let file = json!({ "url": "${ACME_URL}", "file_name": "acme.parquet", "file_format": "parquet" });
@@ -78,7 +81,8 @@ fn several_models_leave_their_place_open() {
     assert_eq!(with_model(&connected.source, "b"), Some(Source::Path("/resources/data/b.csv".into())));
     let none = read_with(Kind::File, json!({ "url": "{model}.csv" }), &[], Path::new("/resources"));
     assert!(matches!(none, Err(ConnectorProblem::Place { key: "schema", .. })));
-    let hostile = read_with(Kind::File, json!({ "url": "{model}.csv" }), &["../../etc/passwd"], Path::new("/resources"));
+    let hostile =
+        read_with(Kind::File, json!({ "url": "{model}.csv" }), &["../../etc/passwd"], Path::new("/resources"));
     assert!(matches!(hostile, Err(ConnectorProblem::Place { key: "schema", .. })));
 }
 
@@ -89,7 +93,15 @@ fn variables_stand_for_whole_values_and_reach_nothing_of_the_workloads_own() {
     assert_eq!(missing.to_string(), "'url' refers to the environment variable NOBODY, which is not set");
     assert!(missing.remedy().contains("NOBODY"));
     assert!(matches!(url("${EMPTY}"), ConnectorProblem::VariableMissing { .. }));
-    for text in ["https://evil.example/${ACME_SECRET}", "${ACME_SECRET}x", "x${ACME_SECRET}", "${}", "${A B}", "${A", "${A}${B}"] {
+    for text in [
+        "https://evil.example/${ACME_SECRET}",
+        "${ACME_SECRET}x",
+        "x${ACME_SECRET}",
+        "${}",
+        "${A B}",
+        "${A",
+        "${A}${B}",
+    ] {
         let error = url(text);
         assert_eq!(error, ConnectorProblem::VariableWithin { key: "url" }, "{text}");
         assert!(!error.to_string().contains(HUSH));
@@ -119,8 +131,15 @@ fn what_is_missing_or_wrong_is_named_and_no_value_is_repeated() {
     assert_eq!(s3(json!({ "location": place, "file_format": HUSH })), ConnectorProblem::Format);
     assert_eq!(s3(json!({ "encryption_key": HUSH })), ConnectorProblem::EncryptionKey { characters: HUSH.len() });
     for location in [
-        HUSH, "gs://hunter2/a", "file:///hunter2", "s3://", "s3://u:hunter2@bucket/a", "s3://hunter2@bucket/a",
-        "s3://bucket/a?X-Amz-Signature=hunter2", "s3://bucket/a#hunter2", "s3://bucket/hunter2\n",
+        HUSH,
+        "gs://hunter2/a",
+        "file:///hunter2",
+        "s3://",
+        "s3://u:hunter2@bucket/a",
+        "s3://hunter2@bucket/a",
+        "s3://bucket/a?X-Amz-Signature=hunter2",
+        "s3://bucket/a#hunter2",
+        "s3://bucket/hunter2\n",
     ] {
         let error = s3(json!({ "location": location, "region": "x" }));
         let shown = format!("{error} {error:?} {}", error.remedy());
