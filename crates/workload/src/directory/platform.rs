@@ -174,7 +174,8 @@ fn accepted_providers<'a>(
     Ok(providers)
 }
 
-type Matched<'a> = BTreeMap<DatasetId, (DescriptorId, &'a Descriptor)>;
+type Checked<'a> = (DescriptorId, &'a Descriptor);
+type Matched<'a> = BTreeMap<DatasetId, Checked<'a>>;
 
 /// Which descriptor is which dataset of the agreement.
 fn matched<'a>(id: &ParticipantId, participant: &Participant, collaborator: &'a Collaborator) -> Result<Matched<'a>> {
@@ -182,14 +183,13 @@ fn matched<'a>(id: &ParticipantId, participant: &Participant, collaborator: &'a 
         let checked = DescriptorId::parse(&descriptor.id);
         checked.map(|checked| (checked, descriptor)).ok_or_else(|| PlatformError::DescriptorId { holder: id.clone() })
     });
-    let mut left: Vec<(DescriptorId, &Descriptor)> = checked.collect::<Result<_, _>>()?;
+    let mut left: Vec<Checked<'_>> = checked.collect::<Result<_, _>>()?;
     if let (1, 1, Some(dataset)) = (left.len(), participant.datasets.len(), participant.datasets.keys().next()) {
         return Ok(left.into_iter().map(|descriptor| (dataset.clone(), descriptor)).collect());
     }
     let mut matched = Matched::new();
-    let by_id = |(id, _): &(DescriptorId, &Descriptor)| id.as_str().to_ascii_lowercase();
-    let by_name = |(_, descriptor): &(DescriptorId, &Descriptor)| descriptor.name.trim().to_ascii_lowercase();
-    let rules: [&dyn Fn(&(DescriptorId, &'a Descriptor)) -> String; 2] = [&by_id, &by_name];
+    let rules: [fn(&Checked<'_>) -> String; 2] =
+        [|(id, _)| id.as_str().to_ascii_lowercase(), |(_, descriptor)| descriptor.name.trim().to_ascii_lowercase()];
     for rule in rules {
         let mut found = Matched::new();
         let mut others = Vec::new();
