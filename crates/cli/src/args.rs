@@ -361,6 +361,9 @@ pub(crate) struct WorkloadArgs {
     pub(crate) key: PathBuf,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
+    /// File with the key file's passphrase as the platform's secret manager opens it
+    #[arg(long, value_name = "FILE", env = "DATAFUSE_SEALED_PASSPHRASE_FILE")]
+    pub(crate) sealed_passphrase_file: Option<PathBuf>,
     /// Folder for reports, where not the agreement's
     #[arg(long, value_name = "DIR")]
     pub(crate) outputs: Option<PathBuf>,
@@ -452,6 +455,9 @@ pub(crate) struct DoctorArgs {
     pub(crate) key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseArgs,
+    /// File with that passphrase as the platform's secret manager opens it
+    #[arg(long, value_name = "FILE", env = "DATAFUSE_SEALED_PASSPHRASE_FILE")]
+    pub(crate) sealed_passphrase_file: Option<PathBuf>,
     /// A Redis server to reach as well
     #[arg(long, value_name = "URL", env = "DATAFUSE_REDIS", hide_env_values = true)]
     pub(crate) redis: Option<String>,

@@ -194,6 +194,7 @@ impl From<datafuse_workload::Error> for Failure {
                 JobsError::NotRetryable { .. } | JobsError::AlreadyRetried { .. } => Code::Refused,
                 _ => Code::Configuration,
             },
+            E::Platform(ref platform) => of_platform(platform),
             E::EventTooLarge { .. }
             | E::EventTooDeep { .. }
             | E::EventNotJson { .. }
@@ -229,6 +230,16 @@ impl From<datafuse_workload::audit::AuditFault> for Failure {
     fn from(fault: datafuse_workload::audit::AuditFault) -> Self {
         let remedy = fault.remedy();
         Self::of(Code::Data, &fault, Some(remedy))
+    }
+}
+
+fn of_platform(error: &datafuse_workload::platform::PlatformError) -> Code {
+    use datafuse_workload::platform::PlatformError as E;
+    match error {
+        E::Service { .. } | E::NotAccepted { .. } => Code::Peer,
+        E::TooLargeToSend { .. } => Code::Data,
+        E::TableNotAllowed { .. } => Code::Refused,
+        _ => Code::Configuration,
     }
 }
 

@@ -1,5 +1,5 @@
 //! Logs and audit lines go to standard error (to standard output where the platform asks for it by `DV_LOKI=STDOUT`), for people
-//! or as one JSON object a line. Every line that is logged while an event is at work says which, by the span around it.
+//! or as one JSON object a line; and where `DV_LOKI` names a log server, there as well. Every line that is logged while an event is at work says which, by the span around it.
 //!
 //! Layers stand on one registry: a filter, the lines, and spans to an OpenTelemetry collector where the program was built for it.
 
@@ -18,15 +18,29 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{args::LogFormat, failure::Result};
+use crate::{
+    args::LogFormat,
+    failure::{Failure, Result},
+    log_server::LogServer,
+};
 
 type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Keeps logging whole: what is on its way to a collector is sent when this is dropped.
+/// Keeps logging whole: what is on its way to the log server or to a collector is sent when this is dropped.
 #[must_use]
 pub(crate) struct Logging {
+    server: Option<LogServer>,
     #[cfg(feature = "otel")]
     _spans: Option<otel::Spans>,
+}
+
+impl Logging {
+    /// Tells the log server, where there is one, why the program ends.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if let Some(server) = &self.server {
+            server.failure(failure);
+        }
+    }
 }
 
 /// Sets up logging for the commands that process events, and logs what they compute with.
@@ -47,16 +61,18 @@ pub(crate) fn start(environment: &Environment, format: LogFormat, quiet: bool) -
             fmt::layer().with_ansi(false).with_target(true).with_writer(writer).with_filter(lines_at(level)).boxed()
         }
     };
+    let server = LogServer::start(environment)?;
+    let mut layers = vec![lines];
+    layers.extend(server.as_ref().map(|server| server.layer().with_filter(lines_at(level)).boxed()));
     #[cfg(feature = "otel")]
     let (spans, spans_layer) = otel::layer()?.unzip();
     #[cfg(feature = "otel")]
-    let layers = [Some(lines), spans_layer].into_iter().flatten().collect::<Vec<BoxLayer>>();
-    #[cfg(not(feature = "otel"))]
-    let layers = vec![lines];
+    layers.extend(spans_layer);
     // Setting it up twice fails, and changes nothing.
     let _ = tracing_subscriber::registry().with(layers).try_init();
     tracing::debug!(backend = Backend::active().name(), "group arithmetic");
     Ok(Logging {
+        server,
         #[cfg(feature = "otel")]
         _spans: spans,
     })

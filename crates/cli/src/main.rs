@@ -8,6 +8,7 @@ mod args;
 mod commands;
 mod console;
 mod failure;
+mod log_server;
 mod logging;
 mod passphrase;
 

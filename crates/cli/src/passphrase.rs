@@ -1,5 +1,5 @@
-//! Passphrases from a file, a file descriptor or the terminal, and key files opened with them; keys of encrypted Parquet files from
-//! a file. Never from an argument: those are seen by every user of the machine.
+//! Passphrases from a file, a file descriptor, the terminal or the platform's secret manager, and key files opened with them; keys of
+//! encrypted Parquet files from a file. Never from an argument: those are seen by every user of the machine.
 
 use std::{
     fs::File,
@@ -10,6 +10,7 @@ use std::{
 use datafuse_core::keys::PartyKeys;
 use datafuse_engine::dataset::ParquetKey;
 use datafuse_space::keyfile::{self, LockedKeyFile, Opened, Passphrase};
+use datafuse_workload::platform::{Environment, SecretManager};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -19,9 +20,37 @@ use crate::{
 
 const MAX_BYTES: usize = 4096;
 
+/// The most that is read of a sealed passphrase.
+const MAX_SEALED_BYTES: u64 = 64 << 10;
+
 /// Reads the keys in a key file; its passphrase is looked for only where it has one.
 pub(crate) fn read_keys(path: &Path, args: &PassphraseArgs) -> Result<PartyKeys> {
     keyfile::read(path, &mut |path| present(args, path))
+}
+
+/// Reads a key file whose passphrase may be sealed; one that is given in clear comes first.
+pub(crate) fn open_sealed(path: &Path, args: &PassphraseArgs, sealed: Option<&Path>) -> Result<Opened> {
+    let is_given = args.passphrase_fd.is_some() || args.passphrase_file.is_some();
+    match sealed.filter(|_| !is_given) {
+        Some(sealed) => keyfile::open(path, &mut |_| unseal(sealed, &Environment::from_process()?)),
+        None => open(path, args),
+    }
+}
+
+/// Has the platform's secret manager open a sealed passphrase.
+fn unseal(path: &Path, environment: &Environment) -> Result<Passphrase> {
+    let file = File::open(path).map_err(|source| Failure::file("read", path, &source))?;
+    let mut sealed = Vec::new();
+    let read = file.take(MAX_SEALED_BYTES + 1).read_to_end(&mut sealed);
+    read.map_err(|source| Failure::file("read", path, &source))?;
+    if sealed.is_empty() || sealed.len() as u64 > MAX_SEALED_BYTES {
+        let fact = format!("{} is no sealed passphrase: it is empty or larger than 64 KiB", path.display());
+        let remedy = "--sealed-passphrase-file with the passphrase encrypted to the space's public key";
+        return Err(Failure::new(Code::Configuration, fact, remedy));
+    }
+    let opened = SecretManager::of(environment).decrypt(&sealed).map_err(datafuse_workload::Error::from)?;
+    let place = format!("what the secret manager opened of {}", path.display());
+    Ok(Passphrase::new(first_line(&mut opened.as_slice(), &place, "passphrase")?)?)
 }
 
 /// Reads a key file with what else it says.
@@ -103,23 +132,23 @@ fn from_file(path: &Path, flag: &str) -> Result<Passphrase> {
 }
 
 fn line_of_file(path: &Path, flag: &str, what: &str) -> Result<Zeroizing<String>> {
-    let file = File::open(path).map_err(|source| Failure::file("read", path, &source))?;
+    let mut file = File::open(path).map_err(|source| Failure::file("read", path, &source))?;
     refuse_if_exposed(&file, path, what)?;
-    first_line(file, &format!("{flag} {}", path.display()), what)
+    first_line(&mut file, &format!("{flag} {}", path.display()), what)
 }
 
 fn from_descriptor(number: u32, flag: &str) -> Result<Passphrase> {
     let path = [format!("/proc/self/fd/{number}"), format!("/dev/fd/{number}")].map(PathBuf::from);
     let opened = File::open(&path[0]).or_else(|_| File::open(&path[1]));
-    let file = opened.map_err(|source| {
+    let mut file = opened.map_err(|source| {
         let remedy = format!("open it for the command, such as {flag} 3 3<FILE");
         Failure::new(Code::Configuration, format!("{flag} {number} cannot be read: {source}"), remedy)
     })?;
-    Ok(Passphrase::new(first_line(file, &format!("{flag} {number}"), "passphrase")?)?)
+    Ok(Passphrase::new(first_line(&mut file, &format!("{flag} {number}"), "passphrase")?)?)
 }
 
 /// Reads up to the first line end; what comes after it is left alone.
-fn first_line(mut file: File, place: &str, secret: &str) -> Result<Zeroizing<String>> {
+fn first_line(file: &mut impl Read, place: &str, secret: &str) -> Result<Zeroizing<String>> {
     let refused = |what: &str| {
         let fact = format!("{place}: {what}");
         Failure::new(Code::Configuration, fact, format!("give a file whose first line is the {secret}, as UTF-8"))

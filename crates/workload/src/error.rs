@@ -348,6 +348,9 @@ pub enum Error {
     /// A report was not delivered.
     #[error(transparent)]
     Delivery(Box<crate::delivery::DeliveryError>),
+    /// The platform, or what it says, failed.
+    #[error(transparent)]
+    Platform(Box<crate::platform::PlatformError>),
     /// The file that `DOTENV_FILE` names could not be read.
     #[error("the file {} named by DOTENV_FILE {reason}", path.display())]
     DotenvFile {
@@ -371,6 +374,7 @@ impl Error {
             Self::Space(error) => error.is_retryable(),
             Self::Delivery(error) => error.is_retryable(),
             Self::Engine(error) => error.is_retryable(),
+            Self::Platform(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
@@ -458,6 +462,7 @@ impl Error {
             Self::Space(_) => "space",
             Self::SignedReport(_) => "signed-report",
             Self::Delivery(error) => error.class(),
+            Self::Platform(error) => error.class(),
         }
     }
 
@@ -583,6 +588,7 @@ impl Error {
             Self::Space(error) => return error.remedy(),
             Self::SignedReport(error) => error.remedy(),
             Self::Delivery(error) => return error.remedy(),
+            Self::Platform(error) => return error.remedy(),
             Self::TooManyAttempts { .. } => "look into the logs for what ends the process; then send the event again".to_owned(),
             Self::ClaimLost { .. } | Self::NoRandomness | Self::EventField { .. } | Self::ProcessorPanicked => return None,
         };
@@ -629,6 +635,12 @@ impl From<datafuse_engine::signed_report::SignedReportError> for Error {
 impl From<crate::delivery::DeliveryError> for Error {
     fn from(error: crate::delivery::DeliveryError) -> Self {
         Self::Delivery(Box::new(error))
+    }
+}
+
+impl From<crate::platform::PlatformError> for Error {
+    fn from(error: crate::platform::PlatformError) -> Self {
+        Self::Platform(Box::new(error))
     }
 }
 

@@ -1,8 +1,23 @@
 //! What the platform tells its workloads through environment variables, and which queue follows from it. Variables come
 //! in through a function, so that nothing here depends on the process; `docs/platform.md` has the table.
 //!
-//! Unset and empty are the same. The control plane, the log server and the secret manager are only named here; talking
-//! to them is others' business.
+//! Unset and empty are the same. The rooms below talk to what the variables name:
+//!
+//! | module | talks to |
+//! | --- | --- |
+//! | [`control_plane`] | the control plane: who takes part, the space's public key |
+//! | [`connector`] | the configurations of data holders' connectors |
+//! | [`secret_manager`] | the secret manager: sign, decrypt |
+//! | [`log_push`] | the log server |
+//! | [`error`] | what can go wrong with them |
+
+mod client;
+pub mod connector;
+pub mod control_plane;
+pub mod error;
+pub mod log_push;
+pub mod secret_manager;
+mod variables;
 
 use std::{
     collections::HashMap,
@@ -18,11 +33,23 @@ use crate::{
     queue::{QueueChoice, RedisUrl},
 };
 
+pub use client::Patience;
+pub use control_plane::ControlPlane;
+pub use error::PlatformError;
+pub use secret_manager::{PlatformSigner, SecretManager};
+pub use variables::Variables;
+
 /// A value that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
+    /// Keeps a value from being shown.
+    #[must_use]
+    pub fn new(value: Zeroizing<String>) -> Self {
+        Self(value)
+    }
+
     /// Gives the value, for sending it where it belongs.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -44,7 +71,7 @@ pub enum LogSink {
     /// Standard error.
     #[default]
     Stderr,
-    /// A log server's base URL. Lines are not pushed to it yet: who sets up logging says so and writes to standard error.
+    /// A log server's base URL: lines are pushed to it, and written to standard error as well.
     Server(Url),
 }
 
@@ -107,6 +134,10 @@ pub struct Environment {
     pub connector_configuration: String,
     /// `DATA_USER_OUTPUT_LOCATION`: the folder for the data user's outputs. None if the variable is not set.
     pub user_output: Option<PathBuf>,
+    /// `DATAFUSE_CONNECTOR_FILES`: the folder below which the files of connectors lie.
+    pub connector_files: PathBuf,
+    /// What connectors may refer to by `${NAME}`.
+    pub variables: Variables,
 }
 
 impl Environment {
@@ -123,7 +154,8 @@ impl Environment {
             Some(path) => read_dotenv(Path::new(&path))?,
             None => HashMap::new(),
         };
-        Self::from_source(|name| process(name).or_else(|| file.get(name).cloned()))
+        let environment = Self::from_source(|name| process(name).or_else(|| file.get(name).cloned()))?;
+        Ok(Self { variables: Variables::of_process(file), ..environment })
     }
 
     /// Reads the variables from a function that gives the value of a name.
@@ -172,7 +204,7 @@ impl Environment {
             app_id: text("DV_APP_ID"),
             client_id: text("DV_CLIENT_ID"),
             control_plane: text("DV_URL").map(|url| http("DV_URL", &url)).transpose()?,
-            token: text("DV_TOKEN").map(|token| Secret(Zeroizing::new(token))),
+            token: text("DV_TOKEN").map(|token| Secret(Zeroizing::new(token.trim().to_owned()))),
             cage_id: text("DV_CAGE_ID"),
             log_sink,
             log_level,
@@ -184,6 +216,8 @@ impl Environment {
             connector_configuration: text("DATA_CONNECTOR_CONFIG_LOCATION")
                 .unwrap_or_else(|| "/resources/data".to_owned()),
             user_output: text("DATA_USER_OUTPUT_LOCATION").map(PathBuf::from),
+            connector_files: text("DATAFUSE_CONNECTOR_FILES").map_or_else(|| "/resources".into(), PathBuf::from),
+            variables: Variables::default(),
         })
     }
 

@@ -85,6 +85,12 @@ impl Workload {
         Ok(Self { space, root, layout, keys, state, audit, at_work: None, mailbox, directory, options })
     }
 
+    /// Looks up who takes part, and with what, in another directory than the agreement.
+    #[must_use]
+    pub fn with_directory(self, directory: Box<dyn Directory>) -> Self {
+        Self { directory, ..self }
+    }
+
     /// The agreement.
     #[must_use]
     pub fn space(&self) -> &Space {

@@ -1,5 +1,7 @@
 //! `datafuse doctor`: looks for what could go wrong, before it does.
 
+mod platform;
+
 use std::path::Path;
 
 use datafuse_group::{Backend, BackendError};
@@ -11,7 +13,7 @@ use datafuse_workload::{
 use serde_json::{Value, json};
 
 use crate::{
-    args::{DoctorArgs, PassphraseArgs},
+    args::DoctorArgs,
     console::Console,
     failure::{Code, Failure, Result},
     passphrase,
@@ -27,13 +29,16 @@ pub(super) fn doctor(args: &DoctorArgs, console: &Console) -> Result<()> {
     let group = GroupBackends::of_this_machine();
     let mut checks = vec![machine(), randomness(), temporary_files(), environment(), group.check()];
     if let Some(key) = &args.key {
-        checks.push(key_file(key, &args.passphrase));
+        checks.push(key_file(key, args));
     }
     if let Some(space) = &args.space {
         checks.push(space_file(space));
     }
     if let Some(redis) = &args.redis {
         checks.push(redis_server(redis)?);
+    }
+    if let Ok(environment) = Environment::from_process() {
+        checks.extend(platform::checks(args, &environment));
     }
     let list: Vec<_> =
         checks.iter().map(|check| json!({ "check": check.what, "ok": check.good, "says": check.words })).collect();
@@ -144,8 +149,8 @@ impl GroupBackends {
     }
 }
 
-fn key_file(path: &Path, args: &PassphraseArgs) -> Check {
-    match passphrase::open(path, args) {
+fn key_file(path: &Path, args: &DoctorArgs) -> Check {
+    match passphrase::open_sealed(path, &args.passphrase, args.sealed_passphrase_file.as_deref()) {
         Ok(opened) => {
             let protection = if opened.is_under_passphrase() { "under a passphrase" } else { "without a passphrase" };
             let fingerprint = opened.keys.identity().public_name().fingerprint();

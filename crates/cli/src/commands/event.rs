@@ -13,6 +13,7 @@ use datafuse_workload::{
     Options, Outcome, Workload,
     audit::Fact,
     delivery::{Arrival, Delivered, DeliverySettings},
+    directory,
     event::{Event, EventType, msg_data},
     jobs::JobState,
     metrics::WatchedQueue,
@@ -54,12 +55,20 @@ pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
 
 pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
-    let _logging = logging::start(&environment, args.log.format(console.is_json()), console.is_quiet())?;
+    let logging = logging::start(&environment, args.log.format(console.is_json()), console.is_quiet())?;
+    let ran = run_here(args, &environment, console);
+    if let Err(failure) = &ran {
+        logging.failure(failure);
+    }
+    ran
+}
+
+fn run_here(args: &RunArgs, environment: &Environment, console: &Console) -> Result<()> {
     let space = Space::read(&args.event.space)?;
     check_event(&args.event, false, console)?;
     let id = ulid::Ulid::generate().to_string().parse()?;
     let event = Event::new(id, &args.event.event, body(&args.event), Some(jiff::Timestamp::now()))?;
-    let mut workload = open_workload(space, &args.workload, &environment)?;
+    let mut workload = open_workload(space, &args.workload, environment)?;
     let audit = workload.audit().clone();
 
     let began = Instant::now();
@@ -87,14 +96,18 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
 
 pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
-    let _logging = logging::start(&environment, args.log.format(console.is_json()), console.is_quiet())?;
-    if let datafuse_workload::platform::LogSink::Server(_) = environment.log_sink {
-        console
-            .warn("DV_LOKI names a log server; lines are not pushed to it by this version, they go to standard error");
+    let logging = logging::start(&environment, args.log.format(console.is_json()), console.is_quiet())?;
+    let served = serve_here(args, &environment, console);
+    if let Err(failure) = &served {
+        logging.failure(failure);
     }
+    served
+}
+
+fn serve_here(args: &ServeArgs, environment: &Environment, console: &Console) -> Result<()> {
     let space = Space::read(&args.space)?;
-    let choice = queue_of(&space, args.redis.as_deref(), &environment)?;
-    let workload = open_workload(space.clone(), &args.workload, &environment)?;
+    let choice = queue_of(&space, args.redis.as_deref(), environment)?;
+    let workload = open_workload(space.clone(), &args.workload, environment)?;
     let layout = workload.layout().clone();
     if args.http.is_none() && matches!(layout.mailbox, MailboxPlace::Http(_)) {
         console.warn(format_args!("the agreement's mailbox is {}: --http ADDR serves it", layout.mailbox));
@@ -204,7 +217,8 @@ pub(super) fn runtime() -> Result<Runtime> {
 }
 
 fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -> Result<Workload> {
-    let keys = passphrase::read_keys(&args.key, &args.passphrase)?;
+    let sealed = args.sealed_passphrase_file.as_deref();
+    let keys = passphrase::open_sealed(&args.key, &args.passphrase, sealed)?.keys;
     let on_platform = environment.is_platform().then(|| PathBuf::from(Environment::DEFAULT_USER_OUTPUT));
     let options = Options {
         limits: limits(&args.limits),
@@ -213,7 +227,7 @@ fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -
         allow_hosts: args.allow_hosts.clone(),
         delivery: DeliverySettings::from_process(),
     };
-    Ok(Workload::open(space, keys, options)?)
+    Ok(Workload::open(space, keys, options)?.with_directory(directory::of(environment)?))
 }
 
 pub(super) fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Result<QueueChoice> {

@@ -111,7 +111,10 @@ impl World {
             "DATAFUSE_ALLOW_HOSTS",
             "DATAFUSE_DELIVERY_CA_FILE",
             "DATAFUSE_DELIVERY_TOKEN_INSIGHTS",
+            "DATAFUSE_SEALED_PASSPHRASE_FILE",
             "DV_APP_ID",
+            "DV_URL",
+            "DV_LOKI",
             "DAEMON",
             "REDIS_SERVICE_HOST",
         ] {

@@ -58,8 +58,7 @@ pub(super) fn taking_part(workload: &Workload, event: &Event) -> Result<Vec<Hold
             }
         }
     }
-    let mut holders = workload.directory().holders(space)?;
-    holders.retain(|holder| named.as_ref().is_none_or(|named| named.contains(&holder.id)));
+    let holders = workload.directory().holders_among(space, named.as_ref())?;
     if let Some(empty) = holders.iter().find(|holder| holder.datasets.is_empty()) {
         return Err(Error::NoDataset { holder: empty.id.clone() });
     }
@@ -94,6 +93,7 @@ pub(super) fn fuse(workload: &mut Workload, holders: &[Holder], progress: Progre
         };
         for place in &holder.datasets {
             let delivered = Delivered { holder, dataset: &place.dataset, key_id, rekey: &rekey };
+            let place = &place.for_matching(&holder.id)?;
             let files = obtain(workload, holder, place)?;
             match delivered.fuse_either(workload, &open, &secrets, place, &files, progress)? {
                 Some(done) => fused.datasets.push(done),
