@@ -119,7 +119,7 @@ fn several_objects_are_one_source_and_a_model_names_one() {
                 let columns = ["email".to_owned()];
                 let mut reader = SourceReader::open(source, &ReadOptions::default(), &place.policy(), Some(&columns))?;
                 let mut rows = Vec::new();
-                while let Some(batch) = reader.next() {
+                for batch in reader.by_ref() {
                     let batch = batch?;
                     let values = column_as_bytes("email", batch.batch.column(0))?;
                     rows.extend(
