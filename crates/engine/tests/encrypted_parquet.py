@@ -45,7 +45,8 @@ def with_pyarrow(folder, name, key=32, pages="1.0", compression="snappy", **how)
         data_page_version=pages,
         compression=compression,
         row_group_size=1500,
-        data_page_size=4096,
+        data_page_size=1024,
+        write_batch_size=64,
     )
 
 

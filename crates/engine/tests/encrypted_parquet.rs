@@ -239,6 +239,8 @@ fn swapped_pages_are_refused_where_pages_are_bound_and_warned_of_where_not() {
     write(&path, 1000, Some(under(KEY)), WriterVersion::PARQUET_1_0);
     let bytes = fs::read(&path).unwrap();
     let modules = modules(&bytes, bytes.len() - 8);
+    // Three row groups of four columns, each with four pages or two, and dictionaries: what binds pages counts further than one.
+    assert!(modules.len() > 2 * 4 * (4 + 4 + 2), "{} modules", modules.len());
     // Two modules of the same length that stand in different pages: the bodies of tokens' pages, say.
     let (a, b) = (0..modules.len())
         .flat_map(|a| (a + 2..modules.len()).map(move |b| (a, b)))
