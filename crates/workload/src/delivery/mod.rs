@@ -1,7 +1,7 @@
 //! Delivery: a finished report on its way to the data users, to each place that the agreement names for them.
 //!
-//! In: the folder of an event's report, complete and signed. Out: the same files in a [`folder`], in a [`bucket`], or the signed
-//! envelope at an [`endpoint`]. It comes after the report is in place and before the event is acknowledged, so a crash at any moment
+//! In: the folder of an event's report, complete and signed. Out: the same files in a `folder`, in a `bucket`, or the signed
+//! envelope at an `endpoint`. It comes after the report is in place and before the event is acknowledged, so a crash at any moment
 //! means that the event comes again; what was delivered is noted in the state and not sent a second time, and a receiver that has it
 //! already is left as it is.
 //!
