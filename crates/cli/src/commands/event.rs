@@ -75,7 +75,10 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
         Ok(_) => audit.done(&event, began.elapsed())?,
         Err(error) => {
             audit.failed(&event, began.elapsed(), error.class())?;
-            jobs.failed(&event.id, JobState::Failed, error.class())?;
+            // What went wrong first is what a person must hear of.
+            if let Err(error) = jobs.failed(&event.id, JobState::Failed, error.class()) {
+                tracing::warn!(class = error.class(), "could not note that the event failed: {error}");
+            }
         }
     }
     let outcome = result?;
