@@ -85,7 +85,10 @@ fn run_here(args: &RunArgs, environment: &Environment, console: &Console) -> Res
         Err(error) => {
             span.record("otel.status_code", "ERROR").record("error", error.class());
             audit.failed(&event, began.elapsed(), error.class())?;
-            jobs.failed(&event.id, JobState::Failed, error.class())?;
+            // What went wrong first is what a person must hear of.
+            if let Err(error) = jobs.failed(&event.id, JobState::Failed, error.class()) {
+                tracing::warn!(class = error.class(), "could not note that the event failed: {error}");
+            }
         }
     }
     drop(at_work);

@@ -27,18 +27,18 @@ CREATE TABLE dataset_seen (                 -- every dataset that was ever accep
   first_seen TEXT NOT NULL,
   last_used  TEXT NOT NULL,
   PRIMARY KEY (holder, dataset, sha256)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE budget (                       -- how often something was done in a day, UTC
   subject TEXT NOT NULL,
   day     TEXT NOT NULL,
   used    INTEGER NOT NULL,
   PRIMARY KEY (subject, day)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE spending (                     -- by which events, so that an event that comes again does not spend again
   subject TEXT NOT NULL,
   day     TEXT NOT NULL,
   event   TEXT NOT NULL,
   PRIMARY KEY (subject, event)
-) STRICT;
+) STRICT, WITHOUT ROWID;

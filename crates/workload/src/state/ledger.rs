@@ -94,7 +94,7 @@ impl State {
     /// [`Error::State`](crate::Error::State).
     pub fn datasets_seen(&self) -> Result<Vec<SeenDataset>> {
         let mut statement = self.db.prepare(
-            "SELECT dataset, version, sha256, rows, first_seen, last_used FROM dataset_seen ORDER BY first_seen, rowid",
+            "SELECT dataset, version, sha256, rows, first_seen, last_used FROM dataset_seen ORDER BY first_seen, dataset, version",
         )?;
         let rows = statement.query_map([], |row| {
             Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
