@@ -306,3 +306,54 @@ fn audit_verdicts(event: &Event, report: &QualityReport) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::Map;
+
+    use super::*;
+
+    fn event(id: &str) -> Event {
+        Event::new(id.parse().unwrap(), "CHECK_DATA_QUALITY", Map::new(), None).unwrap()
+    }
+
+    fn document(event: &Event) -> QualityReport {
+        let provenance = QualityProvenance {
+            space: "s".into(),
+            event: event.id.to_string(),
+            event_type: event.name().into(),
+            datafuse: "0".into(),
+            at: "now".into(),
+        };
+        QualityReport::new(Vec::new(), provenance)
+    }
+
+    #[test]
+    fn an_output_that_is_there_is_taken_for_this_event_only() {
+        let outputs = tempfile::tempdir().unwrap();
+        let folder = outputs.path().join("output");
+        let (event, other) = (event("1700000000000-0"), event("1700000000000-1"));
+        assert!(existing(&folder, &event).unwrap().is_none());
+        fs::create_dir(&folder).unwrap();
+        assert!(matches!(existing(&folder, &event), Err(Error::OutputInTheWay { .. })));
+        fs::write(folder.join(QUALITY_JSON), document(&event).to_json_pretty()).unwrap();
+        assert_eq!(existing(&folder, &event).unwrap(), Some(document(&event)));
+        assert!(matches!(existing(&folder, &other), Err(Error::OutputInTheWay { .. })));
+    }
+
+    #[test]
+    fn reasons_say_nothing_of_where_a_dataset_lies() {
+        let engine = |error: EngineError| Error::from(error);
+        for error in [
+            engine(EngineError::EmptySource { place: "secret".into() }),
+            engine(EngineError::UnknownFormat { place: "secret".into() }),
+            engine(EngineError::NoMatchingFile { pattern: "secret".into() }),
+            Error::NoEpoch,
+        ] {
+            assert!(!reason(&error).contains("secret"));
+        }
+        let malformed = Contract::parse("kind: x", "secret").unwrap_err();
+        assert!(contract_reason(&malformed).contains("kind") && !contract_reason(&malformed).contains("secret"));
+    }
+}
