@@ -131,9 +131,9 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut made = Made(Registry::with_prefix("datafuse"));
-        let events = made.new("events", "Events that ended, by type and result", Family::default());
+        let events = made.metric("events", "Events that ended, by type and result", Family::default());
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
-        let seconds = made.new(
+        let seconds = made.metric(
             "event_seconds",
             "Time that an event took, from its beginning to its end",
             Family::new_with_constructor(histogram),
@@ -142,7 +142,7 @@ impl Metrics {
             up: made.number("queue_up", "1 where the queue answered when it was asked last"),
             waiting: made.number("queue_waiting", "Events that wait for a consumer"),
             pending: made.number("queue_pending", "Events that a consumer took and has not acknowledged"),
-            oldest_pending: made.new(
+            oldest_pending: made.metric(
                 "queue_oldest_pending_seconds",
                 "Longest time since a pending event was taken or last said to be at work",
                 Gauge::default(),
@@ -159,29 +159,29 @@ impl Metrics {
         let inner = Inner {
             events,
             seconds,
-            errors: made.new("errors", "Events that failed, by class of the error", Family::default()),
-            refusals: made.new("refusals", "Events that agreement or policy refused, by class", Family::default()),
+            errors: made.metric("errors", "Events that failed, by class of the error", Family::default()),
+            refusals: made.metric("refusals", "Events that agreement or policy refused, by class", Family::default()),
             retries: made.count("retries", "Events that were given back to be tried again"),
             put_aside: made.count("events_put_aside", "Events that this process put aside for good"),
             claims_lost: made.count("claims_lost", "Events that another consumer took over"),
             in_work: made.number("events_in_work", "Events at work in this process"),
             queue,
             fused_rows: made.count("fused_rows", "Rows of datasets that were fused"),
-            fuse_seconds: made.new("fuse_seconds", "Time spent fusing", Counter::default()),
+            fuse_seconds: made.metric("fuse_seconds", "Time spent fusing", Counter::default()),
             matched_rows: made.count("matched_rows", "Rows that were matched"),
-            match_seconds: made.new("match_seconds", "Time spent matching", Counter::default()),
+            match_seconds: made.metric("match_seconds", "Time spent matching", Counter::default()),
             dataset_bytes: made.count("dataset_bytes", "Bytes of the datasets that were fused, as delivered"),
             datasets: made.count("datasets_accepted", "Datasets that were accepted"),
             reports: made.count("reports", "Reports that were made"),
             enrolled: made.count("holders_enrolled", "Enrolments that were completed"),
             messages_refused: made.count("messages_refused", "Enrolment messages that were refused"),
-            quality: made.new("quality_checks", "Models checked against their data contract", Family::default()),
-            deliveries: made.new("deliveries", "Deliveries of reports", Family::default()),
+            quality: made.metric("quality_checks", "Models checked against their data contract", Family::default()),
+            deliveries: made.metric("deliveries", "Deliveries of reports", Family::default()),
             epoch: made.number("epoch", "The epoch that this process opened last; 0 where it opened none"),
             audit_seq: made.number("audit_seq", "Number of the last line of the audit log that this process wrote"),
             draining: made.number("draining", "1 where a stop was asked for"),
             state_bytes: made.number("state_bytes", "Size of the state database"),
-            free_bytes: made.new("free_bytes", "Free disk space, by place", Family::default()),
+            free_bytes: made.metric("free_bytes", "Free disk space, by place", Family::default()),
             resident_bytes: made.number("resident_bytes", "Memory of the process that is in use (Linux)"),
             registry: made.0,
         };
@@ -299,7 +299,7 @@ impl Metrics {
 struct Made(Registry);
 
 impl Made {
-    fn new<M>(&mut self, name: &str, help: &str, metric: M) -> M
+    fn metric<M>(&mut self, name: &str, help: &str, metric: M) -> M
     where
         M: prometheus_client::registry::Metric + Clone,
     {
@@ -308,11 +308,11 @@ impl Made {
     }
 
     fn count(&mut self, name: &str, help: &str) -> Counter {
-        self.new(name, help, Counter::default())
+        self.metric(name, help, Counter::default())
     }
 
     fn number(&mut self, name: &str, help: &str) -> Number {
-        self.new(name, help, Gauge::default())
+        self.metric(name, help, Gauge::default())
     }
 }
 

@@ -7,9 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people
     Human,
-    /// One flat JSON object a line
     Json,
 }
 
@@ -31,7 +29,7 @@ impl LogArgs {
 pub(crate) enum AuditCommand {
     /// Verify the workload's audit log, offline and without any key
     #[command(
-        after_help = "Examples:\n  datafuse audit verify --space space.yaml\n  datafuse audit verify --space space.yaml --state /srv/datafuse/state --expect 4711:9f86d0...\n  datafuse audit verify --space space.yaml --archive audit-2026-01.jsonl --archive audit-2026-02.jsonl\n\nKeep the head that it prints somewhere else, and give it with --expect next time: only so is an older log that was put\nback with its own older head found."
+        after_help = "Examples:\n  datafuse audit verify --space space.yaml\n  datafuse audit verify --space space.yaml --state /srv/datafuse/state --expect 4711:9f86d0...\n  datafuse audit verify --space space.yaml --archive state/audit-1.jsonl\n\nKeep the head that it prints somewhere else, and give it with --expect next time: only so is an\nolder log found that was put back with its own older head."
     )]
     Verify(AuditVerifyArgs),
     /// Verify the audit log, and print its head as SEQ:HASH, to be kept elsewhere

@@ -190,6 +190,22 @@ fn moved_lines_are_found() {
 }
 
 #[test]
+fn a_line_of_another_branch_of_the_same_log_is_found() {
+    let place = Place::of(2);
+    let head = chain::head_path(&place.path());
+    let before = (fs::read(place.path()).unwrap(), fs::read(&head).unwrap());
+    place.log().started(&event()).unwrap();
+    let other = place.text().lines().last().unwrap().to_owned();
+    // A backup is put back, and the workload goes on from there.
+    fs::write(place.path(), before.0).unwrap();
+    fs::write(&head, before.1).unwrap();
+    (0..2).for_each(|_| place.log().done(&event(), Duration::ZERO).unwrap());
+    place.verify().unwrap();
+    place.rewrite(|lines| lines[2] = other);
+    assert!(matches!(place.verify(), Err(AuditFault::DoesNotFollow { line: 4, .. })));
+}
+
+#[test]
 fn an_end_that_was_cut_off_is_found() {
     let place = Place::of(4);
     place.rewrite(|lines| lines.truncate(2));
