@@ -335,6 +335,42 @@ def refuse_status(v):
         raise Refused("mismatch of root")
 
 
+AUDIT_LINE = re.compile(rb'(.*),"sig":"([0-9a-f]{128})"}', re.DOTALL)
+
+
+def check_audit_line(v):
+    body = v["object"].encode().removesuffix(b"}")
+    signature = sign(keys_of(unhex(v["workload_keys"])), lp(b"datafuse/v1/audit-line", unhex(v["root"]), body))
+    line = body + b',"sig":"' + signature.hex().encode() + b'"}'
+    same("line", line.decode(), v["line"])
+    same("digest", hashlib.sha256(line).hexdigest(), v["digest"])
+
+
+def refuse_audit_line(v):
+    parted = AUDIT_LINE.fullmatch(v["line"].encode())
+    if not parted:
+        raise Refused("malformed")
+    signed = lp(b"datafuse/v1/audit-line", unhex(v["root"]), parted[1])
+    verify(parse_name(v["workload"]), signed, bytes.fromhex(parted[2].decode()))
+
+
+def audit_head(root, seq, digest):
+    return lp(b"datafuse/v1/audit-head", root, u64(seq), digest)
+
+
+def check_audit_head(v):
+    fields = unhex(v["root"]), v["seq"], unhex(v["hash"])
+    signature = sign(keys_of(unhex(v["workload_keys"])), audit_head(*fields))
+    same("bytes", cbor_bytes([1, *fields, signature]).hex(), v["bytes"])
+
+
+def refuse_audit_head(v):
+    root, seq, digest, signature = cbor(unhex(v["bytes"]), (32, int, 32, 64))
+    if root != unhex(v["root"]):
+        raise Refused("mismatch of root")
+    verify(parse_name(v["workload"]), audit_head(root, seq, digest), signature)
+
+
 DATASET = (32, int, 65, str, int, [(str, str)], 16, 32, bytes, 32, bytes, 64)
 PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -413,6 +449,8 @@ GOOD = {
     "message_v1": check_message,
     "announcement_v1": check_announcement,
     "status_v1": check_status,
+    "audit_line_v1": check_audit_line,
+    "audit_head_v1": check_audit_head,
     "dataset_v1": check_dataset,
 }
 BAD = {
@@ -427,6 +465,8 @@ BAD = {
     "message_v1_bad_bytes": refuse_message,
     "announcement_v1_bad": refuse_announcement,
     "status_v1_bad": refuse_status,
+    "audit_line_v1_bad": refuse_audit_line,
+    "audit_head_v1_bad": refuse_audit_head,
     "dataset_v1_bad_header": refuse_dataset,
     "dataset_v1_bad_bytes": refuse_dataset,
 }

@@ -14,6 +14,7 @@
 //! This crate knows no file, no clock, no network and no thread: time and randomness are arguments.
 
 pub mod announcement;
+pub mod audit;
 pub mod cbor;
 pub mod dataset;
 pub mod enrolment;

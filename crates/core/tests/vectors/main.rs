@@ -7,6 +7,7 @@
 use datafuse_core as protocol;
 
 mod announcement;
+mod audit;
 mod dataset;
 mod enrolment;
 mod harness;
