@@ -24,7 +24,7 @@ use crate::{
     error::{Error, Result},
     fused_file::FusedFile,
     match_table::{HolderSet, MatchTable, words},
-    runtime::{Limits, Progress},
+    runtime::{Limits, Progress, in_this_span},
 };
 
 /// Fewer rows than this are not worth a range of their own, and with memory for fewer than this nothing can be done.
@@ -80,7 +80,7 @@ fn open_all(inputs: &[FusedInput], store_key: &[u8; 32], threads: usize) -> Resu
         Ok(opened)
     };
     let results: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads.min(inputs.len())).map(|_| scope.spawn(open)).collect();
+        let threads: Vec<_> = (0..threads.min(inputs.len())).map(|_| scope.spawn(in_this_span(open))).collect();
         threads.into_iter().map(|thread| thread.join()).collect()
     });
     let mut files = Vec::with_capacity(inputs.len());
@@ -129,7 +129,7 @@ impl<'a> Job<'a> {
         };
         let work = || work().inspect_err(|_| failed.store(true, Ordering::Relaxed));
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..ranges.min(threads as u64)).map(|_| scope.spawn(work)).collect();
+            let workers: Vec<_> = (0..ranges.min(threads as u64)).map(|_| scope.spawn(in_this_span(work))).collect();
             workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| stopped())?)
         })?;
         Ok(merged.into_inner().unwrap_or_else(PoisonError::into_inner))

@@ -40,7 +40,9 @@ where
         let workers: Vec<_> = (0..threads)
             .map(|_| {
                 let (permits, give_result, source, work) = (permits.clone(), give_result.clone(), &source, &work);
+                let span = tracing::Span::current();
                 scope.spawn(move || {
+                    let _at_work = span.enter();
                     // No permits come any more once the sink has stopped.
                     while permits.recv().is_ok() {
                         let taken = source.lock().unwrap_or_else(PoisonError::into_inner).next();

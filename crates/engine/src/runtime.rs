@@ -4,6 +4,7 @@
 //! Every job has a runtime of its own, in threads of its own: callers may be inside or outside of an async runtime.
 
 use std::{
+    any::Any,
     future::Future,
     num::NonZeroUsize,
     path::PathBuf,
@@ -15,7 +16,10 @@ use std::{
 };
 
 use datafusion::{
-    common::DataFusionError,
+    common::{
+        DataFusionError,
+        runtime::{JoinSetTracer, set_join_set_tracer},
+    },
     execution::{
         TaskContext,
         config::SessionConfig,
@@ -24,6 +28,8 @@ use datafusion::{
         runtime_env::RuntimeEnvBuilder,
     },
 };
+use futures::{FutureExt, future::BoxFuture};
+use tracing::{Instrument, Span};
 
 use crate::{
     error::{Error, Result},
@@ -77,6 +83,28 @@ impl Limits {
     }
 }
 
+/// Has work on another thread belong to the span of this one, so that what it logs says which event is at work.
+pub(crate) fn in_this_span<T>(work: impl FnOnce() -> T) -> impl FnOnce() -> T {
+    let span = Span::current();
+    move || span.in_scope(work)
+}
+
+/// Has the tasks that DataFusion starts belong to the span of whoever starts them.
+struct InThisSpan;
+
+impl JoinSetTracer for InThisSpan {
+    fn trace_future(&self, future: BoxFuture<'static, Box<dyn Any + Send>>) -> BoxFuture<'static, Box<dyn Any + Send>> {
+        future.in_current_span().boxed()
+    }
+
+    fn trace_block(
+        &self,
+        work: Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>,
+    ) -> Box<dyn FnOnce() -> Box<dyn Any + Send> + Send> {
+        Box::new(in_this_span(work))
+    }
+}
+
 /// The runtime of one job.
 pub(crate) struct Runtime {
     pub(crate) context: Arc<TaskContext>,
@@ -99,6 +127,8 @@ impl Runtime {
         T: Send,
         F: Future<Output = Result<T>>,
     {
+        // Fails where it is set already.
+        let _ = set_join_set_tracer(&InThisSpan);
         let runtime = Self::new(limits, work, batch_rows)?;
         let run = || {
             let threads = tokio::runtime::Builder::new_multi_thread()
@@ -130,7 +160,7 @@ impl Runtime {
             })
         };
         // A runtime may be neither started nor dropped inside of another one.
-        std::thread::scope(|scope| scope.spawn(run).join())
+        std::thread::scope(|scope| scope.spawn(in_this_span(run)).join())
             .unwrap_or_else(|_| Err(Error::Internal { work, source: "a thread stopped".into() }))
     }
 

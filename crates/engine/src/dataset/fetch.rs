@@ -27,6 +27,7 @@ use super::address::is_public;
 use super::opening::BucketSettings;
 use super::source::Format;
 use crate::error::{Error, Result};
+use crate::runtime::in_this_span;
 
 const MAX_REDIRECTS: usize = 5;
 
@@ -189,7 +190,7 @@ pub(super) fn download(url: &Url, policy: &FetchPolicy) -> Result<Download> {
         result
     };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("fetch".to_owned()).spawn_scoped(scope, on_thread);
+        let thread = std::thread::Builder::new().name("fetch".to_owned()).spawn_scoped(scope, in_this_span(on_thread));
         let joined = thread.map_err(failed)?.join();
         joined.unwrap_or_else(|_| Err(failed(io::Error::other("the download gave up"))))
     })

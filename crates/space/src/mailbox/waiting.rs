@@ -65,9 +65,12 @@ impl Waiter {
         if Handle::try_current().is_err() {
             return limited();
         }
+        let span = tracing::Span::current();
         // A thread of another runtime may not wait here itself.
         std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("mailbox".to_owned()).spawn_scoped(scope, limited);
+            let thread = std::thread::Builder::new()
+                .name("mailbox".to_owned())
+                .spawn_scoped(scope, move || span.in_scope(limited));
             let joined = thread.map_err(|_| Trouble::NoThreads)?.join();
             joined.unwrap_or(Err(Trouble::NoThreads))
         })
