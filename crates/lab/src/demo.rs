@@ -29,7 +29,6 @@ use datafuse_holder::{
 use datafuse_space::{Draft, Layout, Memory, QueuePlace, Space, keyfile};
 use datafuse_workload::{
     Options, Outcome, Workload,
-    audit::AuditLog,
     event::{Event, msg_data},
     outcome::Stage,
     process,
@@ -213,7 +212,7 @@ fn protect_request(source: &SourceFile, out: &Path, threads: usize) -> Result<Pr
 fn serve_one(workload: Workload, space: &Space, hear: &Hear) -> Result<(Report, PathBuf)> {
     let layout = Layout::new(space);
     let QueuePlace::Folder(folder) = layout.queue.clone() else { return Err(Error::NoQueueFolder) };
-    let audit = AuditLog::open(layout.audit())?;
+    let audit = workload.audit().clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

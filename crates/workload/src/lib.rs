@@ -15,7 +15,9 @@
 //! | [`processor`] | one file an event type |
 //! | [`outcome`] | what an event brought forth |
 //! | [`serve`](mod@serve) | takes event after event until told to stop |
-//! | [`audit`] | who did what, a line each |
+//! | [`audit`] | who did what, a signed line each |
+//! | [`metrics`] | the numbers of all that, for Prometheus |
+//! | [`ready`] | whether events can be processed at the moment |
 //! | [`platform`] | the environment variables of the platform |
 //!
 //! No holder's secret ever comes here, and nothing here prints.
@@ -24,10 +26,12 @@ pub mod audit;
 pub mod directory;
 pub mod error;
 pub mod event;
+pub mod metrics;
 pub mod outcome;
 pub mod platform;
 pub mod processor;
 pub mod queue;
+pub mod ready;
 pub mod serve;
 pub mod state;
 pub mod workload;

@@ -13,9 +13,10 @@ use std::{
 };
 
 use tokio::{sync::watch, task, time};
+use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
-    audit::AuditLog,
+    audit::{AuditLog, MALFORMED},
     error::{Error, Result},
     event::Event,
     outcome::{Outcome, Stage},
@@ -81,9 +82,12 @@ pub async fn serve(
             }
             Err(error) => break Err(error),
         };
-        match one(&workload, queue, audit, options, &mut stop, &on_stage, &delivery).await {
+        // Every line that is logged meanwhile says which event is at work.
+        let span = work_span(&delivery);
+        let one = one(&workload, queue, audit, options, &mut stop, &on_stage, &delivery);
+        match one.instrument(span.clone()).await {
             Ok(served) => {
-                hear(&served);
+                span.in_scope(|| hear(&served));
                 if options.once || matches!(served, Served::Stopped) {
                     break Ok(served);
                 }
@@ -101,6 +105,30 @@ pub async fn serve(
         tracing::warn!(class = error.class(), "could not leave the queue tidily: {error}");
     }
     served
+}
+
+/// The span of an event at work, whose type is recorded once it is known.
+fn work_span(delivery: &Delivery) -> Span {
+    tracing::info_span!(
+        "work",
+        event = %delivery.id,
+        r#type = Empty,
+        attempt = delivery.attempts,
+        otel.status_code = Empty,
+        error = Empty
+    )
+}
+
+/// The same for an event that comes without a queue.
+#[must_use]
+pub fn span_of(event: &Event) -> Span {
+    tracing::info_span!(
+        "work",
+        event = %event.id,
+        r#type = event.name(),
+        otel.status_code = Empty,
+        error = Empty
+    )
 }
 
 /// Waits, unless a stop is asked for.
@@ -123,11 +151,13 @@ async fn one(
     let event = match Event::parse(delivery.id.clone(), &delivery.payload) {
         Ok(event) => event,
         Err(error) => {
+            Span::current().record("type", MALFORMED);
             audit.malformed(&delivery.id, error.class())?;
             queue.dead_letter(delivery, error.class()).await?;
             return Ok(Served::Failed(error));
         }
     };
+    Span::current().record("type", event.name());
     let began = Instant::now();
     audit.started(&event)?;
     if delivery.attempts > MAX_DELIVERIES {
@@ -139,7 +169,9 @@ async fn one(
     }
     let result = {
         let (workload, event, on_stage) = (Arc::clone(workload), event.clone(), Arc::clone(on_stage));
+        let span = Span::current();
         let work = task::spawn_blocking(move || {
+            let _at_work = span.enter();
             let mut workload = workload.lock().unwrap_or_else(PoisonError::into_inner);
             process(&mut workload, &event, &|stage| on_stage(stage))
         });
@@ -155,6 +187,7 @@ async fn one(
             Ok(Served::Done(event, Box::new(outcome)))
         }
         Err(error) => {
+            Span::current().record("otel.status_code", "ERROR").record("error", error.class());
             audit.failed(&event, began.elapsed(), error.class())?;
             if error.is_retryable() && delivery.attempts < MAX_DELIVERIES {
                 if !options.once {

@@ -7,6 +7,7 @@
 //! (`secure_delete`), and the write-ahead log is emptied after them. Writes that belong together are one transaction, in WAL mode with full synchronisation.
 
 mod membership;
+mod probe;
 mod reseal;
 
 use std::{collections::BTreeMap, path::Path};

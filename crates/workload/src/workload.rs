@@ -3,9 +3,11 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use datafuse_core::{
+    id::EventId,
     keys::{Identity, PartyKeys},
     root::Root,
 };
@@ -13,8 +15,12 @@ use datafuse_engine::runtime::Limits;
 use datafuse_space::{Layout, Mailbox, Space, mailbox};
 
 use crate::{
+    audit::{AuditLog, Fact},
     directory::{Directory, SpaceFile},
     error::{Error, Result},
+    event::Event,
+    metrics::Metrics,
+    ready::Readiness,
     state::{OpenEpoch, State},
 };
 
@@ -36,8 +42,10 @@ pub struct Workload {
     space: Space,
     root: Root,
     layout: Layout,
-    keys: PartyKeys,
+    keys: Arc<PartyKeys>,
     state: State,
+    audit: AuditLog,
+    at_work: Option<(EventId, String)>,
     mailbox: Box<dyn Mailbox>,
     directory: Box<dyn Directory>,
     options: Options,
@@ -47,7 +55,7 @@ impl Workload {
     /// Opens the workload of a space: checks that the key file is the workload's, opens mailbox and state.
     ///
     /// # Errors
-    /// [`Error::NotTheWorkload`]; [`Error::Space`] for the mailbox; [`Error::Folder`]; those of [`State::open`].
+    /// [`Error::NotTheWorkload`]; [`Error::Space`] for the mailbox; [`Error::Folder`]; [`Error::Audit`]; those of [`State::open`].
     pub fn open(space: Space, keys: PartyKeys, options: Options) -> Result<Self> {
         refuse_other_workload(&space, &keys)?;
         let mut layout = Layout::new(&space);
@@ -66,7 +74,10 @@ impl Workload {
         let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root), &former)?;
         drop(alone);
         let mailbox = mailbox::open(&layout.workload_mailbox())?;
-        Ok(Self { space, root, layout, keys, state, mailbox, directory: Box::new(SpaceFile), options })
+        let keys = Arc::new(keys);
+        let audit = AuditLog::open(layout.audit(), root, Arc::clone(&keys), space.workload_former())?;
+        let directory = Box::new(SpaceFile);
+        Ok(Self { space, root, layout, keys, state, audit, at_work: None, mailbox, directory, options })
     }
 
     /// The agreement.
@@ -90,6 +101,34 @@ impl Workload {
         refuse_other_workload(&space, &self.keys)?;
         self.space = space;
         Ok(())
+    }
+
+    /// The audit log of this space.
+    #[must_use]
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
+    }
+
+    /// The numbers of this workload.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        self.audit.metrics()
+    }
+
+    /// What tells whether events can be processed, for as long as the process lives.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        Readiness::new(&self.layout, self.root, Arc::clone(&self.keys), self.metrics().clone())
+    }
+
+    /// Says which event is at work from now on.
+    pub(crate) fn begin(&mut self, event: &Event) {
+        self.at_work = Some((event.id.clone(), event.name().to_owned()));
+    }
+
+    /// Notes in the audit log what happened while an event was at work.
+    pub(crate) fn note(&self, fact: &Fact<'_>) -> Result<()> {
+        self.audit.fact(self.at_work.as_ref().map(|(id, name)| (id, name.as_str())), fact)
     }
 
     /// The places.

@@ -24,7 +24,6 @@ use datafuse_lab::{
 use datafuse_space::{Draft, Layout, Memory, QueuePlace, Space, keyfile};
 use datafuse_workload::{
     Options, Outcome, Workload,
-    audit::AuditLog,
     event::{Event, msg_data},
     process,
     queue::{self, QueueChoice},
@@ -195,7 +194,7 @@ impl Stage {
     fn serve(&self, workload: Workload, space: &Space) -> Report {
         let layout = Layout::new(space);
         let QueuePlace::Folder(folder) = layout.queue.clone() else { panic!("a folder") };
-        let audit = AuditLog::open(layout.audit()).unwrap();
+        let audit = workload.audit().clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let served = runtime.block_on(async {
             let queue = queue::open(&QueueChoice::Embedded { folder }).await.unwrap();

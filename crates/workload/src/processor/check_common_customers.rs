@@ -9,6 +9,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 use datafuse_core::id::KindName;
@@ -17,9 +18,11 @@ use datafuse_engine::{
     report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold},
     report_html,
 };
+use sha2::{Digest, Sha256};
 
 use super::fuse;
 use crate::{
+    audit::Fact,
     directory::Holder,
     error::{Error, Result},
     event::Event,
@@ -69,8 +72,12 @@ fn make(
     let inputs = gather(workload, event, holders, progress)?;
     progress(Stage::Reporting);
     let report = Report::build(inputs)?;
-    write(&part.join(REPORT_JSON), report.to_json_pretty().as_bytes())?;
+    let json = report.to_json_pretty();
+    write(&part.join(REPORT_JSON), json.as_bytes())?;
     write(&part.join(REPORT_HTML), report_html::render(&report).as_bytes())?;
+    let datasets: Vec<_> = report.provenance.datasets.iter().map(|dataset| dataset.sha256.clone()).collect();
+    let sha256 = hex::encode(Sha256::digest(json.as_bytes()));
+    workload.note(&Fact::ReportMade { sha256: &sha256, datasets: &datasets })?;
     Ok((report, fused))
 }
 
@@ -130,7 +137,9 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
         let of = inputs_rows(&accepted, kind);
         let done = AtomicU64::new(0);
         let told = |rows| progress(Stage::Matching { rows: done.fetch_add(rows, Ordering::Relaxed) + rows, of });
+        let began = Instant::now();
         let table = match_datasets(&inputs, &names, &secrets.store_key, workload.limits(), &told)?;
+        workload.metrics().matched(of, began.elapsed());
         kinds.push(KindInputs { kind: kind.clone(), table, rows });
     }
     let space = workload.space();

@@ -23,6 +23,7 @@ use rand_core::UnwrapErr;
 
 use super::roster;
 use crate::{
+    audit::Fact,
     error::{Error, Result},
     outcome::Collected,
     state::{EpochSecrets, KeptAnswer, OpenEpoch},
@@ -50,6 +51,7 @@ pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
             Taken::Refused(refusal) => {
                 tracing::warn!(message = %name, reason = %refusal.reason, "refused an enrolment message");
                 workload.state_mut().note_refusal(open.epoch, &refusal)?;
+                workload.note(&Fact::MessageRefused)?;
                 refused += 1;
             }
         }
@@ -59,7 +61,10 @@ pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
     let mut newly_enrolled = Vec::new();
     for (id, name) in holders(workload) {
         match advance(workload, &open, &name) {
-            Ok(true) => newly_enrolled.push(id),
+            Ok(true) => {
+                workload.note(&Fact::HolderEnrolled { holder: &id })?;
+                newly_enrolled.push(id);
+            }
             Ok(false) => {}
             Err(Error::Protocol(error)) => {
                 tracing::warn!(holder = %id, reason = %error, "refused an enrolment");
@@ -69,6 +74,7 @@ pub(super) fn collect(workload: &mut Workload) -> Result<Collected> {
                 remove_messages(workload, is_share)?;
                 let refusal = Refusal { sender: Some(name), reason: error.to_string() };
                 workload.state_mut().note_refusal(open.epoch, &refusal)?;
+                workload.note(&Fact::MessageRefused)?;
                 refused += 1;
             }
             Err(other) => return Err(other),
@@ -256,6 +262,7 @@ fn rotate(
                 Some((key_id, rekey)) if key_id == *from && !state.is_retired(open.epoch, holder, *to)? => {
                     workload.state_mut().rotate(open.epoch, holder, *from, *to, &rekey.rotate(rotation))?;
                     if let Some((id, _)) = workload.space().participant_by_name(holder) {
+                        workload.note(&Fact::HolderRotated { holder: id })?;
                         rotated.insert(id.clone());
                     }
                 }

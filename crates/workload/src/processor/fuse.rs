@@ -8,6 +8,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
 use datafuse_core::{
@@ -27,6 +28,7 @@ use datafuse_engine::{
 };
 
 use crate::{
+    audit::Fact,
     directory::{DatasetPlace, Holder},
     error::{Error, Result},
     event::Event,
@@ -174,12 +176,14 @@ impl Delivered<'_> {
             return Err(refused(datafuse_core::Error::Malformed { what: "dataset" }));
         }
 
+        let began = Instant::now();
         let kinds = self.fuse_kinds(workload, secrets, &file, header.version, progress)?;
         // The file may have been replaced while it was read.
         if commitment(path)? != sha256 {
             self.discard(workload, &kinds);
             return Err(Error::DatasetChanged { holder: self.holder.id.clone(), dataset: self.dataset.clone() });
         }
+        let took = began.elapsed();
         let rows = kinds.values().map(|kind| kind.fused).sum();
         workload.state_mut().keep_canary(open.epoch, &self.holder.name, &canary)?;
         workload.state_mut().accept_dataset(
@@ -188,7 +192,7 @@ impl Delivered<'_> {
                 holder: self.holder.name.clone(),
                 dataset: self.dataset.clone(),
                 version: header.version,
-                sha256,
+                sha256: sha256.clone(),
                 key_id: self.key_id,
                 rows: file.counts().rows,
                 kinds,
@@ -197,6 +201,9 @@ impl Delivered<'_> {
         if let Some(former) = accepted {
             self.discard(workload, &former.kinds);
         }
+        let (holder, dataset) = (&self.holder.id, self.dataset);
+        workload.note(&Fact::DatasetAccepted { holder, dataset, version: header.version, sha256: &sha256 })?;
+        workload.metrics().fused(rows, path.metadata().map_or(0, |file| file.len()), took);
         let name = format!("{} v{}", self.dataset, header.version);
         Ok(Some(FusedDataset { holder: self.holder.id.clone(), name, rows }))
     }

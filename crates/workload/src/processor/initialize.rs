@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{enrol, fuse};
 use crate::{
+    audit::Fact,
     error::{Error, Result},
     event::Event,
     outcome::Outcome,
@@ -32,6 +33,7 @@ pub(super) fn initialize(workload: &mut Workload, event: &Event) -> Result<Outco
         (None, Some((epoch, _))) if !new_epoch => return Err(Error::EpochAnnounced { epoch }),
         _ => workload.state_mut().begin_epoch(&draw_secrets(), &event.id, announced)?,
     };
+    workload.note(&Fact::EpochOpened { epoch: opened.epoch })?;
     fuse::sweep(workload)?;
     enrol::remove_messages(workload, |header| header.epoch < opened.epoch)?;
     enrol::collect(workload)?;

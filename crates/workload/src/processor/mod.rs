@@ -27,6 +27,7 @@ use crate::{
 /// platform that this version does not process.
 pub fn process(workload: &mut Workload, event: &Event, progress: Progress<'_>) -> Result<Outcome> {
     let _alone = workload.lock()?;
+    workload.begin(event);
     workload.state().check_key()?;
     workload.reread_space()?;
     if workload.state().is_done(&event.id)? {

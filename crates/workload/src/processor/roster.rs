@@ -9,7 +9,7 @@ use datafuse_core::{id::ParticipantId, message::Header, name::PublicName};
 use datafuse_space::Space;
 
 use super::{enrol, fuse};
-use crate::{error::Result, state::OpenEpoch, workload::Workload};
+use crate::{audit::Fact, error::Result, state::OpenEpoch, workload::Workload};
 
 /// What the roster's changes led to.
 #[derive(Debug, Default)]
@@ -31,11 +31,13 @@ pub(super) fn reconcile(workload: &mut Workload, open: &OpenEpoch) -> Result<Ros
             Some((id, successor)) => {
                 tracing::info!(participant = %id, "a participant has a new name: the former one is forgotten");
                 workload.state_mut().succeed(open.epoch, name, &successor)?;
+                workload.note(&Fact::ParticipantRenamed { participant: &id })?;
                 changes.renamed.push(id);
             }
             None => {
                 tracing::info!(name = name.fingerprint(), "a participant was removed: what it brought is deleted");
                 workload.state_mut().revoke(open.epoch, name)?;
+                workload.note(&Fact::ParticipantRemoved { fingerprint: &name.fingerprint() })?;
                 changes.revoked.push(name.fingerprint());
             }
         }
