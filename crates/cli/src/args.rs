@@ -1,6 +1,7 @@
 //! The command line: names, flags, help and examples. What a flag means to the work is said where the work is done.
 
 mod key;
+mod observe;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -16,6 +17,7 @@ pub(crate) use key::{
     ChangePassphraseArgs, CombineArgs, DrillArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs,
     PassphraseArgs, RotateArgs, SplitArgs, WipeArgs,
 };
+pub(crate) use observe::{AuditCommand, LogArgs, LogFormat};
 
 /// Finds what the datasets of several parties have in common, without any party showing the others its data.
 #[derive(Debug, Parser)]
@@ -79,9 +81,12 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Wait for events and process them
     #[command(
-        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n  datafuse serve --space space.yaml --key workload.key --http 127.0.0.1:8080\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
+        after_help = "Examples:\n  datafuse serve --space space.yaml --key workload.key\n  datafuse serve --space space.yaml --key workload.key --redis redis://127.0.0.1:6379 --once\n  datafuse serve --space space.yaml --key workload.key --http 127.0.0.1:8080 --ops 127.0.0.1:9090\n\nWith --once or DAEMON=false it ends after one event. Without either it keeps listening; on the platform\n(DV_APP_ID set) only with DAEMON=true."
     )]
     Serve(ServeArgs),
+    /// Verify the workload's audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Read reports
     #[command(subcommand)]
     Report(ReportCommand),
@@ -376,6 +381,8 @@ pub(crate) struct RunArgs {
     pub(crate) event: EventArgs,
     #[command(flatten)]
     pub(crate) workload: WorkloadArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Debug, Args)]
@@ -388,9 +395,15 @@ pub(crate) struct ServeArgs {
     /// The Redis server, where not the agreement's queue
     #[arg(long, value_name = "URL", env = "DATAFUSE_REDIS", hide_env_values = true)]
     pub(crate) redis: Option<String>,
-    /// Address to serve the mailbox at over HTTP, such as 127.0.0.1:8080; without this it is not served
+    /// Address to serve the mailbox at over HTTP, such as 127.0.0.1:8080, with /healthz, and without --ops also /readyz and
+    /// /metrics; without this it is not served
     #[arg(long, value_name = "ADDR", env = "DATAFUSE_HTTP")]
     pub(crate) http: Option<SocketAddr>,
+    /// Address to serve /healthz, /readyz and /metrics at, for the operator alone
+    #[arg(long, value_name = "ADDR", env = "DATAFUSE_OPS")]
+    pub(crate) ops: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
     /// Take one event, then end
     #[arg(long)]
     pub(crate) once: bool,

@@ -169,6 +169,13 @@ impl From<datafuse_workload::Error> for Failure {
     }
 }
 
+impl From<datafuse_workload::audit::AuditFault> for Failure {
+    fn from(fault: datafuse_workload::audit::AuditFault) -> Self {
+        let remedy = fault.remedy();
+        Self::of(Code::Data, &fault, Some(remedy))
+    }
+}
+
 impl From<datafuse_lab::Error> for Failure {
     fn from(error: datafuse_lab::Error) -> Self {
         use datafuse_lab::Error as E;

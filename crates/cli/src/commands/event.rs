@@ -1,32 +1,28 @@
 //! What concerns events: `datafuse send`, `datafuse run` and `datafuse serve`.
 
 use std::{
-    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use datafuse_core::id::ParticipantId;
-use datafuse_space::{
-    Layout, MailboxPlace, QueuePlace, Space,
-    mailbox::{self, Admission},
-};
-use datafuse_web::Limits;
+use datafuse_space::{Layout, MailboxPlace, QueuePlace, Space};
 use datafuse_workload::{
     Options, Outcome, Workload,
-    audit::AuditLog,
+    audit::Fact,
     event::{Event, EventType, msg_data},
+    metrics::WatchedQueue,
     outcome::{Collected, Stage},
     platform::{Environment, which_queue},
     process,
-    queue::{self, QueueChoice},
-    serve::{OnStage, ServeOptions, Served, serve as serve_queue},
+    queue::{self, Queue, QueueChoice},
+    serve::{OnStage, ServeOptions, Served, serve as serve_queue, span_of},
 };
 use serde_json::{Map, Value, json};
-use tokio::{net::TcpListener, runtime::Runtime, sync::watch, task::JoinHandle};
+use tokio::{runtime::Runtime, sync::watch};
 
-use super::limits;
+use super::{endpoint, limits};
 use crate::{
     args::{EventArgs, RunArgs, SendArgs, ServeArgs, WorkloadArgs},
     console::{Console, Progress, count},
@@ -54,23 +50,29 @@ pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
 
 pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
-    logging::start(&environment, console.is_json(), console.is_quiet());
+    let _logging = logging::start(&environment, args.log.format(console.is_json()), console.is_quiet())?;
     let space = Space::read(&args.event.space)?;
     check_event(&args.event, false, console)?;
     let id = ulid::Ulid::generate().to_string().parse()?;
     let event = Event::new(id, &args.event.event, body(&args.event), Some(jiff::Timestamp::now()))?;
     let mut workload = open_workload(space, &args.workload, &environment)?;
-    let audit = AuditLog::open(workload.layout().audit())?;
+    let audit = workload.audit().clone();
 
     let began = Instant::now();
+    let span = span_of(&event);
+    let at_work = span.enter();
     audit.started(&event)?;
     let stages = Stages::new(*console);
     let result = process(&mut workload, &event, &|stage| stages.show(stage));
     drop(stages);
     match &result {
         Ok(_) => audit.done(&event, began.elapsed())?,
-        Err(error) => audit.failed(&event, began.elapsed(), error.class())?,
+        Err(error) => {
+            span.record("otel.status_code", "ERROR").record("error", error.class());
+            audit.failed(&event, began.elapsed(), error.class())?;
+        }
     }
+    drop(at_work);
     let outcome = result?;
     console.result(&outcome_json(&event, &outcome), || outcome_text(&workload, &event, &outcome));
     Ok(())
@@ -78,7 +80,7 @@ pub(super) fn run(args: &RunArgs, console: &Console) -> Result<()> {
 
 pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
     let environment = Environment::from_process()?;
-    logging::start(&environment, console.is_json(), console.is_quiet());
+    let _logging = logging::start(&environment, args.log.format(console.is_json()), console.is_quiet())?;
     if let datafuse_workload::platform::LogSink::Server(_) = environment.log_sink {
         console
             .warn("DV_LOKI names a log server; lines are not pushed to it by this version, they go to standard error");
@@ -90,8 +92,9 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
     if args.http.is_none() && matches!(layout.mailbox, MailboxPlace::Http(_)) {
         console.warn(format_args!("the agreement's mailbox is {}: --http ADDR serves it", layout.mailbox));
     }
-    let audit = AuditLog::open(workload.layout().audit())?;
+    let audit = workload.audit().clone();
     let once = args.once || !environment.daemon.unwrap_or(!environment.is_platform());
+    let readiness = Arc::new(workload.readiness());
     let options = ServeOptions { once, drain: Duration::from_secs(args.drain) };
     let stages = Stages::new(*console);
     let on_stage: OnStage = Arc::new(move |stage| stages.show(stage));
@@ -101,29 +104,31 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
         let (ask, stop) = watch::channel(false);
         let asked = signalled();
         let ask = Arc::new(ask);
-        let endpoint = match args.http {
-            Some(address) => Some(serve_mailbox(address, space, &layout, stop.clone(), console).await?),
-            None => None,
-        };
-        let asking = Arc::clone(&ask);
+        let queue = queue::open(&choice).await?;
+        let queue: Arc<dyn Queue> = Arc::from(queue);
+        let operations = endpoint::operations(Arc::clone(&readiness), Arc::clone(&queue));
+        let endpoints = endpoint::start(args, space, &layout, operations, &stop, console).await?;
+        audit.fact(None, &Fact::WorkloadStarted)?;
+        let (asking, readiness) = (Arc::clone(&ask), Arc::clone(&readiness));
         tokio::spawn(async move {
             asked.await;
             tracing::info!("asked to stop: taking no new events");
+            readiness.drain();
             // A second signal stops at once; what is at work is delivered again later.
             let _ = asking.send(true);
             signalled().await;
             std::process::exit(Code::Interrupted as i32);
         });
-        let queue = queue::open(&choice).await?;
         let until = if once { "one event" } else { "events until Ctrl-C or SIGTERM" };
         console.say(format_args!("Waiting for {until} in {}", queue.place()));
-        let served =
-            serve_queue(workload, queue.as_ref(), &audit, options, stop, on_stage, |served| hear(console, served));
+        let watched = WatchedQueue::new(queue.as_ref(), audit.metrics().clone());
+        let served = serve_queue(workload, &watched, &audit, options, stop, on_stage, |served| hear(console, served));
         let served = served.await;
         let _ = ask.send(true);
-        if let Some(endpoint) = endpoint {
+        for endpoint in endpoints {
             let _ = endpoint.await;
         }
+        audit.fact(None, &Fact::WorkloadStopped)?;
         Ok::<_, Failure>(served?)
     });
     // What is still at work does not hold up the end: it is delivered again.
@@ -135,36 +140,6 @@ pub(super) fn serve(args: &ServeArgs, console: &Console) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Serves the mailbox over HTTP beside the events, until a stop is asked for.
-async fn serve_mailbox(
-    address: SocketAddr,
-    space: Space,
-    layout: &Layout,
-    mut stop: watch::Receiver<bool>,
-    console: &Console,
-) -> Result<JoinHandle<()>> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::new(
-            Code::Configuration,
-            format!("cannot listen at {address}: {error}"),
-            "give a free address of this machine with --http",
-        )
-    })?;
-    let mailbox = Arc::from(mailbox::open(&layout.workload_mailbox())?);
-    let admission = Admission::new(space);
-    let admit = Arc::new(move |name: &_, bytes: &_| admission.admit(name, bytes));
-    let router = datafuse_web::router(mailbox, admit);
-    // With port 0 the system chose one.
-    let address = listener.local_addr().unwrap_or(address);
-    console.say(format_args!("The mailbox is served at http://{address}/mailbox"));
-    Ok(tokio::spawn(async move {
-        let stopped = async move {
-            let _ = stop.wait_for(|stop| *stop).await;
-        };
-        datafuse_web::serve(listener, router, Limits::default(), stopped).await;
-    }))
 }
 
 fn hear(console: &Console, served: &Served) {

@@ -1,8 +1,10 @@
 //! One file a command, or a family of them: takes parsed arguments, calls the crate that does it, prints the result.
 
+mod audit;
 mod demo;
 mod doctor;
 mod drill;
+mod endpoint;
 mod event;
 mod key;
 mod normalize;
@@ -40,6 +42,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Send(args) => event::send(&args, console),
         Command::Run(args) => event::run(&args, console),
         Command::Serve(args) => event::serve(&args, console),
+        Command::Audit(command) => audit::audit(&command, console),
         Command::Report(command) => report::report(&command, console),
         Command::Doctor(args) => doctor::doctor(&args, console),
         Command::Completions { shell } => {
