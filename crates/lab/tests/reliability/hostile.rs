@@ -183,6 +183,8 @@ fn mutated_sources_are_read_or_refused() {
         }
     }
     assert!(read > 0, "some mutations change a value only");
+    // A panic of the Parquet decoder is caught where it is called; one that gets further has ended this test.
+    PANICS.store(0, Ordering::Relaxed);
     watch.end("CSV, JSON and Parquet sources", rounds(), read);
 }
 
