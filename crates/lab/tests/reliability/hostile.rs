@@ -111,7 +111,8 @@ fn mutate(bytes: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
 }
 
 fn handle(workload: &mut Workload, name: &str, number: u32) -> datafuse_workload::Result<Outcome> {
-    let event = Event::new(format!("{name}-{number}").parse().unwrap(), name, Map::new(), None).unwrap();
+    let event =
+        Event::new(format!("{}-{number}", name.replace('_', "-")).parse().unwrap(), name, Map::new(), None).unwrap();
     process(workload, &event, &|_| {})
 }
 
@@ -182,6 +183,8 @@ fn mutated_sources_are_read_or_refused() {
         }
     }
     assert!(read > 0, "some mutations change a value only");
+    // A panic of the Parquet decoder is caught where it is called; one that gets further has ended this test.
+    PANICS.store(0, Ordering::Relaxed);
     watch.end("CSV, JSON and Parquet sources", rounds(), read);
 }
 
@@ -239,8 +242,9 @@ fn mutated_events_and_queue_files_are_taken_or_put_aside() {
             accepted += 1;
         }
         // Names are mutated as well; what remains a file name at all is put there.
-        let name = mutate(format!("01J8ZQ4X7M{round:016}.0.event").as_bytes(), &mut rng);
-        let place = folder.path().join(["ready", "work", "owners"][round as usize % 3]);
+        let name = format!("01J8ZQ4X7M{round:016}.0.event").into_bytes();
+        let name = if round % 2 == 0 { name } else { mutate(&name, &mut rng) };
+        let place = folder.path().join(["ready", "work", "owners"][(round / 2) as usize % 3]);
         if let Ok(name) = String::from_utf8(name)
             && !name.contains(['/', '\0'])
             && !name.trim_matches('.').is_empty()

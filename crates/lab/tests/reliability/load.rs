@@ -16,9 +16,11 @@ use crate::{
     worlds::{Stage, message},
 };
 
+/// The fields of an event, by its number.
+type Fields = fn(u32) -> Value;
+
 /// The small events: their types, and their fields by number. Another type is one more line.
-const EVENTS: &[(&str, fn(u32) -> Value)] =
-    &[("ENROL", |_| json!({})), ("GREETINGS", |number| json!({ "number": number }))];
+const EVENTS: &[(&str, Fields)] = &[("ENROL", |_| json!({})), ("GREETINGS", |number| json!({ "number": number }))];
 
 fn small_events(count: u32) -> Vec<Vec<u8>> {
     (0..count)

@@ -140,7 +140,7 @@ impl Trial {
     /// Every event was taken and acknowledged; what was acknowledged never came again.
     fn assert_queue_is_done(&self) {
         let dead = self.events.iter().filter(|(_, name)| *name == MALFORMED).count();
-        assert_eq!(self.place.assert_empty(), dead, "dead letters");
+        assert_eq!(self.place.assert_empty(), dead, "dead letters: {:?}", self.order.journal());
         let mut taken = BTreeSet::new();
         let mut acknowledged = BTreeSet::new();
         for line in self.order.journal() {
