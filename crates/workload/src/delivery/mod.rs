@@ -26,11 +26,13 @@ use datafuse_engine::{
     signed_report::{FILES, REPORT_DSSE},
 };
 use datafuse_space::DeliverPlace;
+use sha2::{Digest, Sha256};
 
 pub use error::DeliveryError;
 pub use settings::{CA_FILE_VARIABLE, DeliverySettings, Patience};
 
 use crate::{
+    audit::Fact,
     error::{Error, Result},
     event::Event,
     workload::Workload,
@@ -99,6 +101,7 @@ pub(crate) fn deliver(workload: &mut Workload, event: &Event, folder: &Path) -> 
         return Ok(Vec::new());
     }
     let parcel = Parcel::read(event, folder, workload.signers())?;
+    let sha256 = hex::encode(Sha256::digest(parcel.envelope()));
     let (mut delivered, mut failure) = (Vec::new(), None::<DeliveryError>);
     for (user, place) in places {
         let shown = place.to_string();
@@ -109,10 +112,12 @@ pub(crate) fn deliver(workload: &mut Workload, event: &Event, folder: &Path) -> 
         match to_place(workload, &parcel, &user, &place) {
             Ok(arrival) => {
                 workload.state_mut().note_delivered(&event.id, &user, &shown, jiff::Timestamp::now())?;
+                workload.note(&Fact::Delivered { to: &user, sha256: &sha256, ok: true })?;
                 tracing::info!(event = %event.id, %user, place = shown, "report delivered");
                 delivered.push(Delivered { user, place: shown, arrival });
             }
             Err(error) => {
+                workload.note(&Fact::Delivered { to: &user, sha256: &sha256, ok: false })?;
                 tracing::warn!(event = %event.id, class = error.class(), retryable = error.is_retryable(), "{error}");
                 if failure.as_ref().is_none_or(|first| !first.is_retryable() && error.is_retryable()) {
                     failure = Some(error);

@@ -12,13 +12,14 @@ use datafuse_engine::{
     Caps, Error as EngineError,
     contract::{
         CheckOptions, Contract, ContractError, ContractRef, DatasetQuality, HolderQuality, Model, ModelResult,
-        QualityProvenance, QualityReport, Rows, check as check_rows, render_page,
+        QualityProvenance, QualityReport, Rows, Verdict, check as check_rows, render_page,
     },
     dataset::{FetchPolicy, LocalFile, ReadOptions, Source, protected::ProtectedFile},
 };
 
 use super::output::{failed, prepare, publish, write};
 use crate::{
+    audit::Fact,
     directory::{ContractPlace, DatasetPlace, Holder},
     error::{Error, Result},
     event::Event,
@@ -42,7 +43,7 @@ pub(super) fn check(workload: &Workload, event: &Event, progress: Progress<'_>) 
     }
     let report = made?;
     publish(&part, &folder)?;
-    audit_verdicts(event, &report);
+    audit_verdicts(workload, &report)?;
     Ok(Outcome::Checked { folder, report: Box::new(report) })
 }
 
@@ -289,22 +290,24 @@ fn contract_reason(error: &ContractError) -> String {
     }
 }
 
-/// The platform's audit lines: OK or NOK for each model.
-fn audit_verdicts(event: &Event, report: &QualityReport) {
+/// An audit line for each model, OK or NOK; for a dataset whose contract names none, under the dataset's own name.
+fn audit_verdicts(workload: &Workload, report: &QualityReport) -> Result<()> {
     for holder in &report.holders {
-        for dataset in &holder.datasets {
-            let Some(verdict) = dataset.verdict else { continue };
-            let (holder, dataset_name, event_id) = (&holder.holder, &dataset.dataset, &event.id);
-            for model in &dataset.models {
-                let (model, state) = (&model.model, model.verdict.as_str());
-                tracing::info!(target: "audit", evt = event.name(), event = %event_id, holder, dataset = dataset_name, model, state, "Data quality checked");
+        let Ok(id) = holder.holder.parse() else { continue };
+        for checked in &holder.datasets {
+            let (Some(verdict), Ok(dataset)) = (checked.verdict, checked.dataset.parse()) else { continue };
+            let note = |model: &str, verdict| {
+                workload.note(&Fact::Quality { holder: &id, dataset: &dataset, model, ok: verdict == Verdict::Ok })
+            };
+            for model in &checked.models {
+                note(&model.model, model.verdict)?;
             }
-            if dataset.models.is_empty() {
-                let state = verdict.as_str();
-                tracing::info!(target: "audit", evt = event.name(), event = %event_id, holder, dataset = dataset_name, state, "Data quality checked");
+            if checked.models.is_empty() {
+                note(&checked.dataset, verdict)?;
             }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
