@@ -446,6 +446,7 @@ impl Error {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "check the path".into(),
                 io::ErrorKind::PermissionDenied => "check who may read and write there".into(),
+                io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f), or free some space".into(),
                 _ => return None,
             },
             Self::NoSpace { .. } => "free some space, or write elsewhere (--out)".into(),
@@ -514,6 +515,22 @@ impl Error {
             Self::OutOfTempSpace { .. } => "free some space in that folder, or name another one with --temp-dir".into(),
             Self::NoSuchHolder { .. } | Self::Internal { .. } => return None,
         })
+    }
+
+    /// Tells whether the same may succeed later: where the disk is full or away, and nothing is wrong with the data.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } | Self::OutOfTempSpace { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::FileTooLarge
+                    | io::ErrorKind::Interrupted
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::StaleNetworkFileHandle
+            ),
+            _ => false,
+        }
     }
 
     /// Makes an error of what the system said about a file; a full disk becomes [`Error::NoSpace`].

@@ -297,6 +297,16 @@ impl Error {
             Self::Mailbox { trouble, .. } => trouble.is_retryable(),
             // A share that parties have in common may be away for a while.
             Self::NoFolder { what, .. } => *what == "mailbox",
+            // Room can be made, and a share can come back.
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
+                    | io::ErrorKind::Interrupted
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::StaleNetworkFileHandle
+            ),
             _ => false,
         }
     }
@@ -309,7 +319,7 @@ impl Error {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     format!("give this user access to {}", path.display())
                 }
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     "make room on that disk and run it again".into()
                 }
                 io::ErrorKind::NotFound => "check the path".into(),

@@ -357,12 +357,16 @@ impl Error {
                 true
             }
             Self::Space(error) => error.is_retryable(),
+            Self::Engine(error) => error.is_retryable(),
             Self::State(error) => matches!(
                 error.sqlite_error_code(),
                 Some(
                     rusqlite::ErrorCode::DatabaseBusy
                         | rusqlite::ErrorCode::DatabaseLocked
                         | rusqlite::ErrorCode::DiskFull
+                        // How a full disk shows where it is a file or a flush that finds it full.
+                        | rusqlite::ErrorCode::SystemIoFailure
+                        | rusqlite::ErrorCode::CannotOpen
                 )
             ),
             Self::QueueFolder { source, .. }
@@ -475,22 +479,28 @@ impl Error {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     format!("make {} writable, or name another folder in the space file's 'queue'", path.display())
                 }
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space on that disk".to_owned(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                    "free some space on that disk".to_owned()
+                }
                 _ => "another folder in the space file's 'queue'".to_owned(),
             },
             Self::CaFile { .. } => "TLS_CAFILE=FILE with PEM certificates".to_owned(),
             Self::Audit { source, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space on that disk".to_owned(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                    "free some space on that disk".to_owned()
+                }
                 _ => "make the space file's 'state' folder writable".to_owned(),
             },
             Self::Environment { name, expected } => format!("{name} = {expected}, or unset it"),
             Self::DotenvFile { .. } => "lines of the form NAME=VALUE".to_owned(),
             Self::NotTheWorkload { .. } => "--key with the workload's own key file".to_owned(),
             Self::Folder { source, path, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space on that disk".to_owned(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                    "free some space on that disk".to_owned()
+                }
                 _ => format!("make {} writable, or name another folder in the space file's 'state'", path.display()),
             },
-            Self::State(_) => "check the disk and the space file's 'state' folder".to_owned(),
+            Self::State(_) => "see that the disk has room, and that the space file's 'state' folder can be written".to_owned(),
             Self::StateOfAnotherSpace => "another folder in the space file's 'state': one for each space".to_owned(),
             Self::StateSealed => "--key with the key file that this state was made with".to_owned(),
             Self::StateNewer { .. } => "the version of datafuse that made it, or a later one".to_owned(),
@@ -600,6 +610,9 @@ mod tests {
         };
         assert!(error(io::ErrorKind::StorageFull).is_retryable());
         assert!(!error(io::ErrorKind::PermissionDenied).is_retryable());
+        let engine = |error: datafuse_engine::Error| Error::from(error).is_retryable();
+        assert!(engine(datafuse_engine::Error::NoSpace { path: PathBuf::from("state") }));
+        assert!(!engine(datafuse_engine::Error::NotParquet { path: PathBuf::from("data") }));
     }
 
     #[test]
