@@ -7,6 +7,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use crate::error::{Error, Result};
@@ -20,11 +21,30 @@ pub(crate) enum Readers {
     Umask,
 }
 
+/// The name of a file that is on its way to its place ends with this.
+const PARTIAL: &str = ".partial";
+
+/// The age from which such a file is nobody's: its process was killed.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Removes from a folder what killed processes left of files on their way. Only tidiness, so nothing here is an error.
+pub(crate) fn sweep_abandoned(folder: &Path) {
+    let now = SystemTime::now();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_partial = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(PARTIAL));
+        let age = || now.duration_since(entry.metadata().ok()?.modified().ok()?).ok();
+        if is_partial && age().is_some_and(|age| age > ABANDONED) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Replaces the file at `path`, or makes it: at every moment the old bytes or the new ones are there, never a part.
 pub(crate) fn replace(path: &Path, bytes: &[u8], readers: Readers) -> Result<()> {
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".partial");
+    builder.prefix(".").suffix(PARTIAL);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -161,6 +181,22 @@ mod tests {
         replace(&path, b"two", Readers::Owner).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_swept_when_it_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".old.partial", ".new.partial", "old.partial", ".old"] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            if name != ".new.partial" {
+                file.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
+            }
+        }
+        sweep_abandoned(folder.path());
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".new.partial", ".old", "old.partial"]);
     }
 
     #[test]

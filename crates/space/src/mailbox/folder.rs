@@ -20,14 +20,17 @@ pub struct FolderMailbox {
 }
 
 impl FolderMailbox {
-    /// Opens a mailbox that is there.
+    /// Opens a mailbox that is there; what was left in it by a process that was killed while writing goes after a day.
     ///
     /// # Errors
     /// [`Error::NoFolder`], [`Error::Io`].
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
         match std::fs::metadata(&folder) {
-            Ok(metadata) if metadata.is_dir() => Ok(Self { folder }),
+            Ok(metadata) if metadata.is_dir() => {
+                durable::sweep_abandoned(&folder);
+                Ok(Self { folder })
+            }
             Ok(_) => Err(Error::NoFolder { what: "mailbox", path: folder }),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::NoFolder { what: "mailbox", path: folder }),
             Err(source) => Err(Error::io("open", &folder, source)),
