@@ -1,6 +1,6 @@
 //! The steps at which it matters that the process may die: between any two of them something has become durable that was not before.
 //!
-//! The work says [`at`] each of them where it is. Only tests listen, to kill the process there; without a listener a step
+//! The work says at each of them where it is. Only tests listen, to kill the process there; without a listener a step
 //! costs one look at a flag. No setting and no environment variable reaches in here.
 
 use std::sync::OnceLock;
