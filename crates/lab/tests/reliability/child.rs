@@ -12,11 +12,10 @@ use std::{
 
 use datafuse_core::id::EventId;
 use datafuse_engine::runtime::Limits;
-use datafuse_space::{Layout, Space, keyfile};
+use datafuse_space::{Space, keyfile};
 use datafuse_workload::{
     Error, Options, Workload,
-    audit::AuditLog,
-    queue::{Delivery, Queue},
+    queue::{Delivery, Queue, QueueStats},
     serve::{ServeOptions, Served, serve},
     step,
 };
@@ -210,9 +209,9 @@ async fn work(order: &Order) -> Result<(), Error> {
     let keys = keyfile::read(&order.space.join("keys/workload.key"), &mut keyfile::no_passphrase)?;
     let temp_dir = order.space.join("tmp");
     let limits = Limits { threads: 1, memory_bytes: order.memory_bytes, temp_dir, ..Limits::default() };
-    let options = Options { limits, outputs: None, state: None, allow_hosts: Vec::new() };
-    let audit = AuditLog::open(Layout::new(&space).audit())?;
+    let options = Options { limits, outputs: None, state: None, allow_hosts: Vec::new(), delivery: Default::default() };
     let workload = Workload::open(space, keys, options)?;
+    let audit = workload.audit().clone();
     let (stop, stopped) = watch::channel(false);
     let inner = order.queue.open(order.consumer.as_deref()).await?;
     let patience = if order.endless { Duration::from_secs(3600) } else { order.queue.patience() };
@@ -288,6 +287,14 @@ impl Queue for Watched {
 
     fn heartbeat_every(&self) -> Duration {
         self.inner.heartbeat_every()
+    }
+
+    fn resend<'a>(&'a self, event: &'a EventId) -> BoxFuture<'a, Result<Option<EventId>, Error>> {
+        self.inner.resend(event)
+    }
+
+    fn stats(&self) -> BoxFuture<'_, Result<QueueStats, Error>> {
+        self.inner.stats()
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -92,7 +92,7 @@ impl Place {
             Self::Folder(folder) => Box::new(EmbeddedQueue::open(folder)?),
             Self::Stream { url, stream, claim_after } => {
                 let mut options = RedisOptions::new(url.parse()?);
-                options.stream.clone_from(stream);
+                options.streams = vec![stream.parse().unwrap()];
                 options.claim_after = *claim_after;
                 if let Some(name) = name {
                     name.clone_into(&mut options.consumer);

@@ -11,7 +11,7 @@ use datafuse_core::id::{DatasetId, Epoch, EventId};
 use datafuse_engine::report::Report;
 use datafuse_space::{Space, keyfile, mailbox::MessageName};
 use datafuse_workload::{
-    audit::{AuditLine, AuditState, MALFORMED},
+    audit::{AuditFiles, AuditLine, AuditState, MALFORMED, verify},
     state::State,
 };
 use serde_json::json;
@@ -110,6 +110,7 @@ impl Trial {
         self.assert_one_output_each();
         self.assert_queue_is_done();
         self.assert_audit_is_whole();
+        self.assert_audit_verifies();
         self.assert_state();
         self.assert_nothing_left();
     }
@@ -122,7 +123,7 @@ impl Trial {
     }
 
     fn assert_right_report(&self, folder: &Path, id: &EventId) {
-        assert_eq!(names(folder), ["report.html", "report.json"]);
+        assert_eq!(names(folder), ["report.dsse.json", "report.html", "report.json"]);
         let report = Report::from_json(&fs::read(folder.join("report.json")).unwrap()).unwrap();
         assert_eq!(report.provenance.event, *id);
         let page = fs::read_to_string(folder.join("report.html")).unwrap();
@@ -160,6 +161,22 @@ impl Trial {
         assert_eq!(taken, all, "every event was taken");
     }
 
+    /// The chain holds: each line is signed and follows the one before, whatever a kill cut short.
+    fn assert_audit_verifies(&self) {
+        let state = self.copied.path.join("state");
+        let space = Space::read(&self.copied.path.join("space.yaml")).unwrap();
+        let files = AuditFiles {
+            root: &space.root(),
+            names: &[space.workload().clone()],
+            archives: &[],
+            log: &state.join("audit.jsonl"),
+            known: &[],
+        };
+        if let Err(fault) = verify(&files) {
+            panic!("the audit log does not verify: {fault}");
+        }
+    }
+
     /// Every line can be read but those that a kill cut short, numbers ascend, and every event has its beginning and its end.
     fn assert_audit_is_whole(&self) {
         let text = fs::read_to_string(self.copied.path.join("state/audit.jsonl")).unwrap();
@@ -171,7 +188,10 @@ impl Trial {
             };
             assert!(line.seq > last, "line {} comes after line {last}", line.seq);
             last = line.seq;
-            states.entry(line.event.to_string()).or_default().push(line.state);
+            // Facts beside an event's beginning and end have no state.
+            if let (Some(event), Some(state)) = (line.event, line.state) {
+                states.entry(event.to_string()).or_default().push(state);
+            }
         }
         for (id, name) in &self.events {
             let states = states.remove(id.as_str()).unwrap_or_default();
@@ -258,7 +278,9 @@ fn strays(space: &Path) -> Vec<String> {
         match folder {
             "queue/tmp" | "tmp" => false,
             "mailbox" => plain && name.parse::<MessageName>().is_ok(),
-            "state" => ["state.db", "state.db-wal", "state.db-shm", "audit.jsonl", "lock"].contains(&name),
+            "state" => {
+                ["state.db", "state.db-wal", "state.db-shm", "audit.jsonl", "audit.head", "lock"].contains(&name)
+            }
             _ => plain || folder.starts_with("state/fused"),
         }
     };

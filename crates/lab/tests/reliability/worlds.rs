@@ -145,7 +145,13 @@ impl World {
         keyfile::create(&self.key_file("acme"), &keys, "2026-11-25T10:00:00Z", None).unwrap();
         let party = self.party(&holder);
         enrol(&party, &mut |_| true).unwrap();
-        let request = RekeyRequest { old: self.path("datasets/acme.parquet"), out: None, threads: 1 };
+        let request = RekeyRequest {
+            old: self.path("datasets/acme.parquet"),
+            out: None,
+            threads: 1,
+            temp_dir: std::env::temp_dir(),
+            fetch: FetchPolicy::strict(),
+        };
         rekey(&party, &request, &mut |_| true, &|_| {}).unwrap().unwrap();
     }
 
@@ -197,6 +203,7 @@ impl World {
             SourceEncoding::Latin1 => Encoding::Latin1,
         };
         let request = ProtectRequest {
+            temp_dir: std::env::temp_dir(),
             source: Source::Path(self.path("source").join(&source.file)),
             read: ReadOptions { encoding, ..ReadOptions::default() },
             fetch: FetchPolicy::strict(),
@@ -221,7 +228,7 @@ impl World {
 pub(crate) fn workload(space: &Path) -> datafuse_workload::Result<Workload> {
     let keys = keyfile::read(&space.join("keys/workload.key"), &mut keyfile::no_passphrase)?;
     let limits = Limits { threads: 1, memory_bytes: 64 << 20, temp_dir: space.join("tmp"), ..Limits::default() };
-    let options = Options { limits, outputs: None, state: None, allow_hosts: Vec::new() };
+    let options = Options { limits, outputs: None, state: None, allow_hosts: Vec::new(), delivery: Default::default() };
     Workload::open(Space::read(&space.join("space.yaml"))?, keys, options)
 }
 
