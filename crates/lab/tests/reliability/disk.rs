@@ -225,12 +225,12 @@ fn a_small_file_system_that_is_full_is_an_error_and_spoils_nothing() {
         return;
     }
     // How much room there is beside what is there already.
-    let rooms: &[u64] = if long() { &[16, 32, 48, 64, 96, 128, 160, 192, 256, 384] } else { &[32, 96, 160] };
+    let rooms: &[u64] = if long() { &[8, 16, 32, 48, 64, 96, 128, 160, 192, 256, 384] } else { &[16, 64, 256] };
     let mut failed = 0;
     for room in rooms {
         let trial = Story::First.begin(Place::folder);
         // A file takes whole pages.
-        let pages = |file: &PathBuf| fs::metadata(trial.copied.path.join(file)).unwrap().len().div_ceil(4096) + 1;
+        let pages = |file: &PathBuf| fs::metadata(trial.copied.path.join(file)).unwrap().len().div_ceil(4096);
         let size = 4 * worlds::files(&trial.copied.path).iter().map(pages).sum::<u64>() + room;
         let space = fs::canonicalize(&trial.copied.path).unwrap();
         // The space is copied into the small file system, worked on there, and copied back.
