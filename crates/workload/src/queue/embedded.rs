@@ -15,7 +15,7 @@
 //! are made durable; claiming is not, since a machine that loses power has lost the consumer too. Files whose names are
 //! not of this form are left alone.
 //!
-//! The work with files is in [`folder`], what one stream's folders hold in [`lane`].
+//! The work with files is in `folder`, what one stream's folders hold in `lane`.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
