@@ -13,12 +13,14 @@ use datafuse_workload::platform::{
 use serde_json::{Map, Value};
 use tracing::{
     Event, Level, Subscriber,
-    field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-use crate::failure::{Failure, Result};
+use crate::{
+    failure::{Failure, Result},
+    logging::Fields,
+};
 
 /// How long the end of the program waits for lines to be sent.
 const LAST_LINES: Duration = Duration::from_secs(5);
@@ -142,42 +144,6 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogServerLayer {
     }
 }
 
-/// Gathers the fields of a line.
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for Fields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -195,8 +161,8 @@ mod tests {
         let take = Box::new(move |level, line| taken.lock().unwrap().push((level, Value::Object(line))));
         let layer = LogServerLayer { take, app_id: Some("space-1".to_owned()) };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            let span = tracing::info_span!("event", event = "e-1", kind = tracing::field::Empty);
-            span.record("kind", "FUSE");
+            let span = tracing::info_span!("event", event = "e-1", r#type = tracing::field::Empty);
+            span.record("type", "FUSE");
             span.in_scope(|| {
                 tracing::warn!(rows = 3_u64, share = 0.5, good = true, below = -1_i64, "so {}", "it is");
                 let class = "no-epoch";
@@ -208,12 +174,12 @@ mod tests {
         let expected = [
             (
                 LineLevel::Warn,
-                json!({ "msg": "so it is", "event": "e-1", "kind": "FUSE", "rows": 3, "share": 0.5, "good": true, "below": -1,
+                json!({ "msg": "so it is", "event": "e-1", "type": "FUSE", "rows": 3, "share": 0.5, "good": true, "below": -1,
                         "target": target, "app_id": "space-1" }),
             ),
             (
                 LineLevel::Audit,
-                json!({ "msg": "Event processing failed", "event": "e-2", "kind": "FUSE", "error": "no-epoch",
+                json!({ "msg": "Event processing failed", "event": "e-2", "type": "FUSE", "error": "no-epoch",
                         "target": "audit", "app_id": "space-1" }),
             ),
             (LineLevel::Debug, json!({ "msg": "outside", "target": target, "app_id": "space-1" })),

@@ -3,6 +3,7 @@
 //!
 //! Layers stand on one registry: a filter, the lines, and spans to an OpenTelemetry collector where the program was built for it.
 
+mod fields;
 mod json;
 #[cfg(feature = "otel")]
 mod otel;
@@ -23,6 +24,8 @@ use crate::{
     failure::{Failure, Result},
     log_server::LogServer,
 };
+
+pub(crate) use fields::Fields;
 
 type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
 

@@ -6,10 +6,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
-use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
-};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     fmt::{
         FmtContext, FormatEvent, FormattedFields,
@@ -17,6 +14,8 @@ use tracing_subscriber::{
     },
     registry::LookupSpan,
 };
+
+use super::fields::Fields;
 
 /// Writes a line as one flat JSON object.
 pub(super) struct FlatJson;
@@ -39,7 +38,9 @@ where
                 object.extend(fields);
             }
         }
-        event.record(&mut Fields(&mut object));
+        let mut fields = Fields(object);
+        event.record(&mut fields);
+        let mut object = fields.0;
         let metadata = event.metadata();
         let message = object.remove("message").unwrap_or_default();
         // What a line always has wins over a field of the same name.
@@ -48,43 +49,6 @@ where
         object.insert("target".to_owned(), metadata.target().into());
         object.insert("msg".to_owned(), message);
         writeln!(writer, "{}", Value::Object(object))
-    }
-}
-
-/// Takes the fields of a line.
-struct Fields<'a>(&'a mut Map<String, Value>);
-
-impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        // `r#type` is the only way to write it.
-        let name = field.name();
-        self.0.insert(name.strip_prefix("r#").unwrap_or(name).to_owned(), value.into());
-    }
-}
-
-impl Visit for Fields<'_> {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
     }
 }
 
