@@ -192,9 +192,9 @@ fn an_event_cannot_be_half_published_on_a_full_disk() {
 
 #[test]
 fn files_that_may_not_grow_are_an_error_and_spoil_nothing() {
-    // In blocks of 512 bytes, as the shells count them by the standard.
+    // In blocks of 512 bytes, as the shells count them by the standard. The journal and what is said must fit too, so not below 2.
     let sizes: &[u32] =
-        if long() { &[0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256] } else { &[2, 16, 64, 128] };
+        if long() { &[2, 4, 8, 12, 16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256] } else { &[2, 16, 64, 128] };
     for blocks in sizes {
         let mut trial = Story::First.begin(Place::folder);
         let limited = |order: &Order| {
