@@ -200,6 +200,11 @@ pub(crate) struct SourceArgs {
     /// A CSV, JSON-lines or Parquet file, a pattern ('exports/*.csv'), an http(s) address, or an object or a pattern in a
     /// bucket (s3://, gs:// or az://)
     pub(crate) source: String,
+}
+
+/// How a source is read.
+#[derive(Debug, Args)]
+pub(crate) struct ReadingArgs {
     /// The format, where the name does not tell
     #[arg(long, value_enum)]
     pub(crate) format: Option<FormatArg>,
@@ -233,6 +238,8 @@ pub(crate) enum EncodingArg {
 pub(crate) struct NormalizeArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     #[command(flatten)]
     pub(crate) parquet_key: ParquetKeyArgs,
     /// The column
@@ -275,6 +282,8 @@ pub(crate) struct PartyArgs {
 pub(crate) struct ProtectArgs {
     #[command(flatten)]
     pub(crate) source: Option<SourceArgs>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     /// Instead of a source: a protected dataset of this party's, made with a former key or in a former epoch
     #[arg(
         long,

@@ -389,15 +389,7 @@ impl Error {
             Self::QueueFolder { source, .. }
             | Self::Audit { source, .. }
             | Self::Folder { source, .. }
-            | Self::Output { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull
-                    | io::ErrorKind::QuotaExceeded
-                    | io::ErrorKind::FileTooLarge
-                    | io::ErrorKind::Interrupted
-                    | io::ErrorKind::TimedOut
-                    | io::ErrorKind::StaleNetworkFileHandle
-            ),
+            | Self::Output { source, .. } => passes(source.kind()),
             _ => false,
         }
     }
@@ -642,6 +634,19 @@ impl From<crate::platform::PlatformError> for Error {
     fn from(error: crate::platform::PlatformError) -> Self {
         Self::Platform(Box::new(error))
     }
+}
+
+/// Whether what kept a file from being read or written may be over later.
+pub(crate) fn passes(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::StaleNetworkFileHandle
+    )
 }
 
 fn names(ids: &[ParticipantId]) -> String {

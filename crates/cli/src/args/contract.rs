@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{EncodingArg, FormatArg, LimitArgs, ParquetKeyArgs, SourceArgs};
+use super::{LimitArgs, ParquetKeyArgs, ReadingArgs, SourceArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContractCommand {
@@ -31,18 +31,8 @@ pub(crate) struct ContractCheckArgs {
     /// The model of the contract that the data is of, where it has several
     #[arg(long)]
     pub(crate) model: Option<String>,
-    /// The format, where the name does not tell
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<FormatArg>,
-    /// What separates the columns of a CSV file; a character or "tab"; without this it is found out
-    #[arg(long, value_name = "CHAR")]
-    pub(crate) delimiter: Option<String>,
-    /// The CSV file has no header: its columns are column_1, column_2, ...
-    #[arg(long)]
-    pub(crate) no_header: bool,
-    /// How the characters of a CSV file are encoded
-    #[arg(long, value_enum, default_value_t = EncodingArg::Utf8)]
-    pub(crate) encoding: EncodingArg,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     #[command(flatten)]
     pub(crate) parquet_key: ParquetKeyArgs,
     #[command(flatten)]
@@ -53,6 +43,8 @@ pub(crate) struct ContractCheckArgs {
 pub(crate) struct ContractInitArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     /// The name of contract and model; without this the source's
     #[arg(long)]
     pub(crate) name: Option<String>,

@@ -12,9 +12,9 @@ use datafuse_engine::{
 };
 use serde_json::json;
 
-use super::{limits, source};
+use super::{limits, reading, source};
 use crate::{
-    args::{ContractCheckArgs, ContractCommand, ContractInitArgs, FormatArg, SourceArgs},
+    args::{ContractCheckArgs, ContractCommand, ContractInitArgs, FormatArg},
     console::{Console, count},
     failure::{Code, Failure, Result},
 };
@@ -26,20 +26,17 @@ pub(super) fn contract(command: ContractCommand, console: &Console) -> Result<()
     }
 }
 
-fn check_data(args: ContractCheckArgs, console: &Console) -> Result<()> {
+fn check_data(mut args: ContractCheckArgs, console: &Console) -> Result<()> {
     let contract = Contract::read(&args.file)?;
-    let (data, format) = match &args.data {
-        Some(data) => (data.clone(), args.format),
-        None => of_server(&contract, &args.file, args.format)?,
+    let data = match &args.data {
+        Some(data) => data.clone(),
+        None => {
+            let (data, format) = of_server(&contract, &args.file, args.reading.format)?;
+            args.reading.format = format;
+            data
+        }
     };
-    let read = SourceArgs {
-        source: data,
-        format,
-        delimiter: args.delimiter.clone(),
-        no_header: args.no_header,
-        encoding: args.encoding,
-    };
-    let (source, read) = source(&read, &args.parquet_key)?;
+    let (source, read) = (data.parse()?, reading(&args.reading, &args.parquet_key)?);
     let options = CheckOptions::new(limits(&args.limits), jiff::Timestamp::now().as_second());
     let mut results = Vec::new();
     for (source, model) in sources(&contract, &source, args.model.as_deref())? {
@@ -167,7 +164,7 @@ fn shown(text: &str) -> String {
 }
 
 fn init(args: &ContractInitArgs, console: &Console) -> Result<()> {
-    let (source, read) = source(&args.source, &args.parquet_key)?;
+    let (source, read) = source(&args.source, &args.reading, &args.parquet_key)?;
     let name = args.name.clone().unwrap_or_else(|| name_of(&args.source.source));
     let options = CheckOptions::new(limits(&args.limits), jiff::Timestamp::now().as_second());
     let fetch = FetchPolicy { bucket: BucketSettings::from_process(), ..FetchPolicy::trusting() };

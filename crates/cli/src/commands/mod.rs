@@ -24,7 +24,7 @@ use datafuse_engine::{
 use datafuse_group::Backend;
 
 use crate::{
-    args::{Cli, Command, EncodingArg, FormatArg, LimitArgs, ParquetKeyArgs, SourceArgs},
+    args::{Cli, Command, EncodingArg, FormatArg, LimitArgs, ParquetKeyArgs, ReadingArgs, SourceArgs},
     console::Console,
     failure::{Code, Failure, Result},
     passphrase,
@@ -80,7 +80,11 @@ fn limits(args: &LimitArgs) -> Limits {
     }
 }
 
-fn source(args: &SourceArgs, key: &ParquetKeyArgs) -> Result<(Source, ReadOptions)> {
+fn source(args: &SourceArgs, read: &ReadingArgs, key: &ParquetKeyArgs) -> Result<(Source, ReadOptions)> {
+    Ok((args.source.parse()?, reading(read, key)?))
+}
+
+fn reading(args: &ReadingArgs, key: &ParquetKeyArgs) -> Result<ReadOptions> {
     let format = args.format.map(|format| match format {
         FormatArg::Csv => Format::Csv,
         FormatArg::Json => Format::Json,
@@ -103,6 +107,5 @@ fn source(args: &SourceArgs, key: &ParquetKeyArgs) -> Result<(Source, ReadOption
     };
     let parquet_key = key.parquet_key_file.as_deref().map(passphrase::parquet_key).transpose()?;
     let header = !args.no_header;
-    let options = ReadOptions { format, delimiter, header, encoding, parquet_key, ..ReadOptions::default() };
-    Ok((args.source.parse()?, options))
+    Ok(ReadOptions { format, delimiter, header, encoding, parquet_key, ..ReadOptions::default() })
 }

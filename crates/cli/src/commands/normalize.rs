@@ -32,7 +32,7 @@ struct Found {
 }
 
 pub(super) fn normalize(args: &NormalizeArgs, console: &Console) -> Result<()> {
-    let (source, options) = source(&args.source, &args.parquet_key)?;
+    let (source, options) = source(&args.source, &args.reading, &args.parquet_key)?;
     let columns = [args.column.clone()];
     let fetch = FetchPolicy { bucket: BucketSettings::from_process(), ..FetchPolicy::trusting() };
     let mut reader = SourceReader::open(&source, &options, &fetch, Some(&columns)).map_err(|mut error| {

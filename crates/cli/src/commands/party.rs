@@ -277,7 +277,7 @@ pub(super) fn protect(args: ProtectArgs, console: &Console) -> Result<()> {
     let Some(source_args) = &args.source else {
         return Err(Failure::new(Code::Usage, "nothing to protect is named", "datafuse protect FILE, or --rekey FILE"));
     };
-    let (source, read) = source(source_args, &args.parquet_key)?;
+    let (source, read) = source(source_args, &args.reading, &args.parquet_key)?;
     let request = ProtectRequest {
         source,
         read,

@@ -7,6 +7,7 @@ use datafuse_core::id::ParticipantId;
 use datafuse_engine::dataset::Refusal;
 
 use super::settings::CA_FILE_VARIABLE;
+use crate::error::passes;
 
 /// Why a report was not delivered to a place. The report itself is in the workload's outputs either way.
 #[derive(Debug, thiserror::Error)]
@@ -125,16 +126,7 @@ impl DeliveryError {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Busy { .. } | Self::NoClient => true,
             Self::Bucket { source, .. } => source.is_retryable(),
             // A folder that is not there may be a share that is not mounted yet.
-            Self::Folder { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::NotFound
-                    | io::ErrorKind::StorageFull
-                    | io::ErrorKind::QuotaExceeded
-                    | io::ErrorKind::FileTooLarge
-                    | io::ErrorKind::Interrupted
-                    | io::ErrorKind::TimedOut
-                    | io::ErrorKind::StaleNetworkFileHandle
-            ),
+            Self::Folder { source, .. } => source.kind() == io::ErrorKind::NotFound || passes(source.kind()),
             _ => false,
         }
     }
