@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::{
     error::{ContractError, Problem},
     model::{Check, Column, Contract, LogicalType, Model, Rule, RuleKind},
-    odcs::{MAX_COLUMNS, physical_type},
+    odcs::{MAX_COLUMNS, MAX_MODELS, physical_type},
     options::{moment_format, not_checked, options, presence, rule},
     quality::{self, Dialect, Of},
-    syntax::{Node, parse_json},
+    syntax::{Node, check_cost, parse_json},
 };
 
 /// Fields of a field that are read, or that say nothing which could be checked.
@@ -64,13 +64,18 @@ impl Contract {
 }
 
 fn of_value(value: &Value, origin: &str) -> Result<Contract, Problem> {
+    check_cost(value)?;
     let top = Node::top(value);
     // Some tools put the models one level deeper.
     let models = match top.field("models") {
         Some(models) if models.value.is_object() && models.value.get("fields").is_none() => models,
         _ => top,
     };
-    let models = models.fields()?.iter().map(|(name, node)| model(name, node)).collect::<Result<Vec<_>, _>>()?;
+    let fields = models.fields()?;
+    if fields.len() > MAX_MODELS {
+        return Err(models.expected(&format!("at most {MAX_MODELS} models")));
+    }
+    let models = fields.iter().map(|(name, node)| model(name, node)).collect::<Result<Vec<_>, _>>()?;
     if models.is_empty() {
         return Err(Problem::new("", "there is no model", "add a model with its fields"));
     }

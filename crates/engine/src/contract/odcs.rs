@@ -12,11 +12,11 @@ use super::{
     model::{Check, Column, Contract, LogicalType, Model, Rule, RuleKind, Server},
     options::{moment_format, not_checked, options, presence, rule},
     quality::{self, Dialect, Of},
-    syntax::{Node, parse_yaml, read_text, scalar_text},
+    syntax::{Node, check_cost, parse_yaml, read_text, scalar_text},
 };
 
 /// More models, columns or rules than these are no contract.
-const MAX_MODELS: usize = 1_000;
+pub(super) const MAX_MODELS: usize = 1_000;
 pub(super) const MAX_COLUMNS: usize = 10_000;
 
 /// The options of types that are checked; `options` reads them.
@@ -56,6 +56,7 @@ impl Contract {
 fn of_value(value: &Value, origin: &str) -> Result<Contract, Problem> {
     let top = Node::top(value);
     check_head(&top)?;
+    check_cost(value)?;
     let schema = top.needed("schema")?;
     let objects = schema.elements()?;
     if objects.is_empty() {

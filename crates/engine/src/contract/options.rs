@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The longest regular expression that is compiled, in bytes of its compiled form.
-const PATTERN_BYTES: usize = 4 << 20;
+const PATTERN_BYTES: usize = 512 << 10;
 
 /// Makes a rule whose number must be none.
 pub(super) fn rule(place: &str, kind: RuleKind, column: Option<&str>, words: impl Into<String>, check: Check) -> Rule {

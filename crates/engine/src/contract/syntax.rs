@@ -14,6 +14,33 @@ pub(super) const MAX_BYTES: u64 = 8 << 20;
 const MAX_DEPTH: usize = 48;
 const MAX_NODES: usize = 1_000_000;
 
+/// How many regular expressions, and how many queries, a contract may have: each costs memory, or time.
+const MAX_PATTERNS: usize = 1_000;
+const MAX_QUERIES: usize = 100;
+
+/// Refuses a contract that would cost too much, before anything of it is compiled.
+pub(super) fn check_cost(contract: &Value) -> Result<(), Problem> {
+    for (field, most) in [("pattern", MAX_PATTERNS), ("query", MAX_QUERIES)] {
+        let found = occurrences(contract, field);
+        if found > most {
+            let fact = format!("'{field}' is there {found} times, at most {most} are accepted");
+            return Err(Problem::new("", fact, "several contracts, one for each part of the models"));
+        }
+    }
+    Ok(())
+}
+
+fn occurrences(value: &Value, field: &str) -> usize {
+    match value {
+        Value::Array(elements) => elements.iter().map(|element| occurrences(element, field)).sum(),
+        Value::Object(fields) => {
+            let below: usize = fields.values().map(|value| occurrences(value, field)).sum();
+            below + usize::from(fields.contains_key(field))
+        }
+        _ => 0,
+    }
+}
+
 /// Reads the text of a contract file.
 pub(super) fn read_text(path: &Path) -> Result<String, ContractError> {
     let origin = || path.display().to_string();

@@ -158,7 +158,8 @@ impl Attempts {
 
     /// How long to wait before the next attempt, at least as long as the place asks for; `None` where there is to be none.
     pub(super) fn pause_after(&mut self, error: &DeliveryError, asked: Option<Duration>) -> Option<Duration> {
-        let pause = self.next_pause.max(asked.unwrap_or_default());
+        // What a place asks for is its own word, and may be any number.
+        let pause = self.next_pause.max(asked.unwrap_or_default()).min(self.patience.total);
         self.next_pause *= 2;
         let fits = self.began.elapsed() + pause < self.patience.total;
         (error.is_retryable() && fits).then_some(pause)

@@ -81,9 +81,18 @@ impl From<ConnectorProblem> for ConnectorError {
 #[derive(Clone, Debug)]
 pub struct Connectors {
     place: Place,
-    /// Below this folder lie the files of connectors.
-    files: PathBuf,
+    files: Files,
     variables: Variables,
+}
+
+/// Where the files of connectors lie.
+#[derive(Clone, Debug)]
+struct Files {
+    /// They are below this folder.
+    folder: PathBuf,
+    /// What else may be below it: configurations, and reports. No connector reads these.
+    configurations: Option<PathBuf>,
+    reports: PathBuf,
 }
 
 #[derive(Clone, Debug)]
@@ -110,7 +119,15 @@ impl Connectors {
             }
             _ => Place::Folder(PathBuf::from(location)),
         };
-        Ok(Self { place, files: environment.connector_files.clone(), variables: environment.variables.clone() })
+        let files = Files {
+            folder: environment.connector_files.clone(),
+            configurations: match &place {
+                Place::Folder(folder) => Some(folder.clone()),
+                Place::Server(_) => None,
+            },
+            reports: environment.user_output.clone().unwrap_or_else(|| Environment::DEFAULT_USER_OUTPUT.into()),
+        };
+        Ok(Self { place, files, variables: environment.variables.clone() })
     }
 
     /// Waits so long for a server of configurations and no longer.
@@ -192,6 +209,9 @@ struct Keys<'a> {
     variables: &'a Variables,
 }
 
+/// How the variables begin that belong to the workload: its own, and those of the libraries that it reports and delivers with.
+pub(super) const RESERVED: [&str; 8] = ["DV_", "DATAFUSE_", "REDIS_", "AWS_", "GOOGLE_", "GCS_", "AZURE_", "OTEL_"];
+
 impl<'a> Keys<'a> {
     fn parse(bytes: &[u8], variables: &'a Variables) -> Result<Self, ConnectorProblem> {
         let not_json =
@@ -219,11 +239,23 @@ impl<'a> Keys<'a> {
         let name = text.trim().strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
         let is_word = |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let name = name.filter(is_word).ok_or(ConnectorProblem::VariableWithin { key })?;
-        if ["DV_", "DATAFUSE_"].iter().any(|own| name.starts_with(own)) {
+        if RESERVED.iter().any(|own| name.starts_with(own)) {
             return Err(ConnectorProblem::VariableReserved { key, name: name.to_owned() });
         }
         let value = self.variables.value(name);
         value.map(Some).ok_or_else(|| ConnectorProblem::VariableMissing { key, name: name.to_owned() })
+    }
+
+    /// A setting that says where a file lies here: no variable, for paths are shown in errors.
+    fn part_of_path(&self, key: &'static str) -> Result<Option<Zeroizing<String>>, ConnectorProblem> {
+        if self.is_variable(key) {
+            return Err(ConnectorProblem::Place { key, reason: "is a path, and from a variable" });
+        }
+        self.text(key)
+    }
+
+    fn is_variable(&self, key: &str) -> bool {
+        matches!(self.keys.get(key), Some(Value::String(text)) if text.contains("${"))
     }
 
     fn needed(&self, key: &'static str) -> Result<Zeroizing<String>, ConnectorProblem> {
@@ -231,7 +263,7 @@ impl<'a> Keys<'a> {
     }
 }
 
-fn connect(kind: Kind, keys: &Keys<'_>, models: &[&str], files: &Path) -> Result<Connected, ConnectorProblem> {
+fn connect(kind: Kind, keys: &Keys<'_>, models: &[&str], files: &Files) -> Result<Connected, ConnectorProblem> {
     let format = match keys.text("file_format")?.as_ref().map(|format| format.trim().to_ascii_lowercase()).as_deref() {
         None => None,
         Some("csv") => Some(Format::Csv),
@@ -327,16 +359,20 @@ fn in_bucket(keys: &Keys<'_>, models: &[&str], schemes: &[(&str, &str)]) -> Resu
 }
 
 /// The file that a connector of this kind names: behind an address, or below the folder of connectors' files.
-fn file(keys: &Keys<'_>, models: &[&str], files: &Path) -> Result<Source, ConnectorProblem> {
+fn file(keys: &Keys<'_>, models: &[&str], files: &Files) -> Result<Source, ConnectorProblem> {
     const URL: &str = "url";
     let wrong = |reason| ConnectorProblem::Place { key: URL, reason };
-    let name = keys.text("file_name")?;
-    let folder = keys.text("download_directory")?;
+    let name = keys.part_of_path("file_name")?;
+    let folder = keys.part_of_path("download_directory")?;
     let Some(url) = keys.text(URL)? else {
         // Somebody else downloads it to where the platform's library would.
         let name = name.ok_or(ConnectorProblem::KeyMissing { key: URL })?;
         return below(
-            &named(folder.as_deref().map_or(files, |folder| Path::new(folder.as_str())), &name, models)?,
+            &named(
+                folder.as_deref().map_or(files.folder.as_path(), |folder| Path::new(folder.as_str())),
+                &name,
+                models,
+            )?,
             files,
             "file_name",
         );
@@ -354,6 +390,9 @@ fn file(keys: &Keys<'_>, models: &[&str], files: &Path) -> Result<Source, Connec
         // What else there is to check about the address is checked when it is fetched, after each redirect too.
         return Ok(Source::Url(Url::parse(text).map_err(|_| wrong("is not a valid address"))?));
     }
+    if keys.is_variable(URL) {
+        return Err(wrong("is a path, and from a variable"));
+    }
     let path = match lower.strip_prefix("file://") {
         Some(_) => &text["file://".len()..],
         None if text.contains("://") => return Err(wrong("is neither an http(s) address nor a path")),
@@ -361,7 +400,7 @@ fn file(keys: &Keys<'_>, models: &[&str], files: &Path) -> Result<Source, Connec
     };
     let mut path = match folder {
         Some(folder) => Path::new(folder.as_str()).join(path),
-        None => files.join(path),
+        None => files.folder.join(path),
     };
     if let Some(name) = name
         && (text.ends_with('/') || path.is_dir())
@@ -381,10 +420,10 @@ fn named(folder: &Path, name: &str, models: &[&str]) -> Result<PathBuf, Connecto
     }
 }
 
-/// Keeps a path below the folder of connectors' files, links on the way included.
-fn below(path: &Path, files: &Path, key: &'static str) -> Result<Source, ConnectorProblem> {
-    let outside = || ConnectorProblem::OutsideFolder { key, folder: files.to_owned() };
-    if path.components().any(|component| component == Component::ParentDir) || !path.starts_with(files) {
+/// Keeps a path below the folder of connectors' files, links on the way included, and away from what is not theirs there.
+fn below(path: &Path, files: &Files, key: &'static str) -> Result<Source, ConnectorProblem> {
+    let outside = || ConnectorProblem::OutsideFolder { key, folder: files.folder.clone() };
+    if path.components().any(|component| component == Component::ParentDir) || !path.starts_with(&files.folder) {
         return Err(outside());
     }
     let text = path.to_str().ok_or(ConnectorProblem::Place { key, reason: "is not a path as UTF-8" })?;
@@ -394,13 +433,36 @@ fn below(path: &Path, files: &Path, key: &'static str) -> Result<Source, Connect
         .components()
         .take_while(|component| !component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
         .collect();
+    let is_open = fixed.as_path() != path;
     if let Some(existing) = fixed.ancestors().find(|ancestor| ancestor.exists())
-        && let (Ok(real), Ok(real_files)) = (existing.canonicalize(), files.canonicalize())
-        && !real.starts_with(&real_files)
+        && let (Ok(real), Ok(real_folder)) = (existing.canonicalize(), files.folder.canonicalize())
     {
-        return Err(outside());
+        if !real.starts_with(&real_folder) {
+            return Err(outside());
+        }
+        if files.holds_others(&real, path, is_open) {
+            return Err(ConnectorProblem::Place { key, reason: "leads to configurations of connectors or to reports" });
+        }
     }
     Ok(if is_pattern { Source::Glob(text.to_owned()) } else { Source::Path(path.to_owned()) })
+}
+
+impl Files {
+    /// Whether a path, of which `real` is known, may lead to a configuration or a report. One that is open, a pattern or for
+    /// several models, does not where only rows have its ending.
+    fn holds_others(&self, real: &Path, path: &Path, is_open: bool) -> bool {
+        let is_of_rows = |ending: &str| ["csv", "tsv", "parquet"].iter().any(|rows| ending.eq_ignore_ascii_case(rows));
+        let may_be_other = !path.extension().and_then(|ending| ending.to_str()).is_some_and(is_of_rows);
+        let reports = self.reports.canonicalize().unwrap_or_else(|_| self.reports.clone());
+        let in_reports = real.starts_with(&reports) || (is_open && may_be_other && reports.starts_with(real));
+        let in_configurations = self.configurations.as_deref().is_some_and(|folder| {
+            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+            let name = real.file_name().unwrap_or_default().to_string_lossy();
+            let is_one = real.starts_with(&folder) && name.starts_with("configuration_");
+            is_one || (is_open && may_be_other && (folder.starts_with(real) || real.starts_with(&folder)))
+        });
+        in_reports || in_configurations
+    }
 }
 
 /// Puts the model in the place of `{model}` where there is but one; where there are several it stays.

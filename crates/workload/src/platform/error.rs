@@ -247,7 +247,7 @@ impl ConnectorProblem {
             Self::KeyAlone { other, .. } => format!("give '{other}' too, or neither of them for a public bucket"),
             Self::VariableMissing { name, .. } => format!("set {name} for the workload's process, or in DOTENV_FILE"),
             Self::VariableReserved { .. } => {
-                "a variable of another name: connectors get none that begins with DV_ or DATAFUSE_".to_owned()
+                format!("a variable of another name: connectors get none that begins with {}", super::connector::RESERVED.join(", "))
             }
             Self::VariableWithin { key } => format!(r#""{key}": "${{NAME}}", with the whole value in the variable"#),
             Self::Format => r#""file_format": "csv", "json" or "parquet""#.to_owned(),

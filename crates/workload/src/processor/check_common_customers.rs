@@ -40,6 +40,10 @@ pub(super) fn check(
     holders: &[Holder],
     progress: Progress<'_>,
 ) -> Result<Outcome> {
+    // A report in clear is not what this user agreed to: neither a new one nor one that lies there already.
+    if let Some((user, _)) = workload.space().users().find(|(_, user)| user.recipient.is_some()) {
+        return Err(Error::RecipientNotProvided { user: user.clone() });
+    }
     let folder = workload.layout().outputs_of(&event.id);
     let found = report_folder::find(&folder, &event.id, &workload.signers());
     match found.map_err(|source| output::failed("read", &folder, source))? {
@@ -50,10 +54,6 @@ pub(super) fn check(
         }
         Found::Other => return Err(Error::OutputInTheWay { path: folder }),
         Found::Nothing => {}
-    }
-    // A report in clear is not what this user agreed to.
-    if let Some((user, _)) = workload.space().users().find(|(_, user)| user.recipient.is_some()) {
-        return Err(Error::RecipientNotProvided { user: user.clone() });
     }
     // An output that cannot be written should not cost hours first.
     let part = output::prepare(&workload.layout().outputs, &event.id)?;

@@ -104,6 +104,82 @@ fn a_query_reads_nothing_but_the_models_rows() {
 }
 
 #[test]
+fn a_query_makes_no_value_that_grows_without_bound() {
+    let doubled = |times: usize| {
+        let inner = (0..times).fold("(SELECT a AS a0 FROM people)".to_owned(), |from, level| {
+            format!("(SELECT a{level} || a{level} AS a{} FROM {from})", level + 1)
+        });
+        format!("SELECT sum(character_length(a{times})) FROM {inner}")
+    };
+    for (query, word) in [
+        ("SELECT max(octet_length(repeat(a, 2000000000))) FROM people".to_owned(), "'repeat'"),
+        ("SELECT count(*) FROM people WHERE lpad(a, 2000000000) = rpad(a, 2000000000)".to_owned(), "pad'"),
+        ("SELECT max(octet_length(replace(a, 'e', a))) FROM people".to_owned(), "'replace'"),
+        ("SELECT count(arrow_cast(a, 'FixedSizeBinary(2000000000)')) FROM people".to_owned(), "'arrow_cast'"),
+        ("SELECT octet_length(string_agg(a, a)) FROM people".to_owned(), "'string_agg'"),
+        ("SELECT count(*) FROM people WHERE a = (SELECT max(repeat(a, 9)) FROM people)".to_owned(), "'repeat'"),
+        ("SELECT count(*) FROM people p JOIN people q ON repeat(p.a, 9) = q.a".to_owned(), "'repeat'"),
+        (doubled(20), "joins texts 20 times"),
+        (
+            "WITH RECURSIVE t AS (SELECT 'x' AS a UNION ALL SELECT a || a FROM t) SELECT count(*) FROM t".to_owned(),
+            "recursive",
+        ),
+    ] {
+        let detail = refused(&query);
+        assert!(detail.contains(word), "{query}: {detail}");
+    }
+    let quality = serde_json::json!({ "type": "sql", "query": doubled(3), "mustBe": 8 * 26 });
+    let result = checked(&contract(&["{ name: a }"], &[&quality.to_string()]), "a\nsecret-value\nsecret-value-2\n");
+    assert_eq!(outcomes(&result, RuleKind::Sql), [(RuleOutcome::Passed, None)], "{result:#?}");
+}
+
+#[test]
+fn what_multiplies_while_it_is_planned_is_refused() {
+    let many = (0..40).map(|n| format!("a || '{n}'")).collect::<Vec<_>>().join(", ");
+    for query in [
+        format!("SELECT count(*) FROM (SELECT a FROM people GROUP BY a, CUBE({many}))"),
+        format!("SELECT count(*) FROM people GROUP BY Cube({many})"),
+        format!("SELECT count(*) FROM people GROUP BY ROLLUP({many})"),
+        "SELECT count(*) FROM people GROUP BY GROUPING SETS ((a), ())".to_owned(),
+    ] {
+        assert!(refused(&query).contains("CUBE"), "{query}");
+    }
+    for query in [
+        "SELECT sum(regexp_count('x', a)) FROM people",
+        "SELECT count(*) FROM people WHERE 'x' ~ a",
+        "SELECT max(levenshtein(a, a)) FROM people",
+    ] {
+        refused(query);
+    }
+    let query =
+        serde_json::json!({ "type": "sql", "query": "SELECT count(*) FROM people WHERE a ~ '^secret'", "mustBe": 2 });
+    let result = checked(&contract(&["{ name: a }"], &[&query.to_string()]), "a\nsecret-value\nsecret-value-2\n");
+    assert_eq!(outcomes(&result, RuleKind::Sql), [(RuleOutcome::Passed, None)], "{result:#?}");
+}
+
+#[test]
+fn too_many_patterns_or_queries_are_refused_before_any_is_compiled() {
+    let columns =
+        (0..1_001).map(|n| format!("{{ name: c{n}, logicalTypeOptions: {{ pattern: 'x' }} }}")).collect::<Vec<_>>();
+    let columns: Vec<_> = columns.iter().map(String::as_str).collect();
+    let error = Contract::parse(&contract(&columns, &[]), "c").unwrap_err().to_string();
+    assert!(error.contains("'pattern' is there 1001 times"), "{error}");
+    let query = serde_json::json!({ "type": "sql", "query": "SELECT 1", "mustBe": 1 }).to_string();
+    let error = Contract::parse(&contract(&["{ name: a }"], &vec![query.as_str(); 101]), "c").unwrap_err().to_string();
+    assert!(error.contains("'query' is there 101 times"), "{error}");
+}
+
+#[test]
+fn a_query_that_would_be_answered_wrongly_is_refused() {
+    for filter in ["", " WHERE a <> 'x'"] {
+        let query = format!(
+            "SELECT max(n) FROM (SELECT n + 1 AS n FROM (SELECT n + 1 AS n FROM (SELECT character_length(a) AS n FROM people{filter})))"
+        );
+        assert!(refused(&query).contains("name the inner one otherwise"), "{query}");
+    }
+}
+
+#[test]
 fn deep_queries_end_in_an_error() {
     refused(&format!("SELECT {}1", "1+".repeat(600)));
     refused(&format!("SELECT {}1{}", "(".repeat(400), ")".repeat(400)));

@@ -22,7 +22,9 @@ fn variables() -> Variables {
 fn read_with(kind: Kind, keys: Value, models: &[&str], files: &Path) -> Result<Connected, ConnectorProblem> {
     let bytes = json!({ "connectorKeys": keys }).to_string();
     let variables = variables();
-    connect(kind, &Keys::parse(bytes.as_bytes(), &variables)?, models, files)
+    let files =
+        Files { folder: files.to_owned(), configurations: Some(files.join("data")), reports: files.join("outputs") };
+    connect(kind, &Keys::parse(bytes.as_bytes(), &variables)?, models, &files)
 }
 
 fn read(kind: Kind, keys: Value) -> Result<Connected, ConnectorProblem> {
@@ -106,7 +108,7 @@ fn variables_stand_for_whole_values_and_reach_nothing_of_the_workloads_own() {
         assert_eq!(error, ConnectorProblem::VariableWithin { key: "url" }, "{text}");
         assert!(!error.to_string().contains(HUSH));
     }
-    for name in ["DV_TOKEN", "DATAFUSE_REDIS", "DATAFUSE_SEALED_PASSPHRASE_FILE"] {
+    for name in ["DV_TOKEN", "DATAFUSE_REDIS", "DATAFUSE_SEALED_PASSPHRASE_FILE", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY"] {
         let error = url(&format!("${{{name}}}"));
         assert!(matches!(error, ConnectorProblem::VariableReserved { .. }), "{name}");
         assert!(!format!("{error} {error:?} {}", error.remedy()).contains(HUSH));
@@ -198,6 +200,52 @@ fn paths_stay_below_the_folder_of_connectors() {
         leads_out(json!({ "url": "link/secret.csv" }));
         leads_out(json!({ "url": "link/not-there.csv" }));
         leads_out(json!({ "url": "link/*.csv" }));
+    }
+}
+
+#[test]
+fn paths_lead_to_no_configuration_and_to_no_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().join("resources");
+    for folder in ["data", "outputs/event", "rows"] {
+        std::fs::create_dir_all(files.join(folder)).unwrap();
+    }
+    for file in ["data/configuration_acme.json", "data/rows.json", "outputs/event/report.json"] {
+        std::fs::write(files.join(file), "{}").unwrap();
+    }
+    let read = |url: &str, models: &[&str]| read_with(Kind::File, json!({ "url": url }), models, &files);
+    let refused = |url: &str, models: &[&str]| match read(url, models) {
+        Err(ConnectorProblem::Place { reason, .. }) if reason.contains("configurations") => {}
+        other => panic!("{url}: {other:?}"),
+    };
+    refused("data/configuration_acme.json", &["customers"]);
+    refused("data/{model}.json", &["configuration_acme"]);
+    refused("data/{model}.json", &["a", "configuration_acme"]);
+    for pattern in ["data/*", "data/*.json", "data/c*", "*/*.json", "**/*", "outputs/*/report.*"] {
+        refused(pattern, &["customers"]);
+    }
+    refused("outputs/event/report.json", &["customers"]);
+    refused("outputs/event/not-there.json", &["customers"]);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(files.join("data/configuration_acme.json"), files.join("rows/link.json")).unwrap();
+        refused("rows/link.json", &["customers"]);
+    }
+    for path in ["data/rows.json", "data/*.csv", "*/*.parquet", "rows/*", "rows/{model}.json"] {
+        assert!(read(path, &["a", "b"]).is_ok(), "{path}");
+    }
+}
+
+#[test]
+fn only_credentials_and_addresses_come_from_variables() {
+    for keys in [
+        json!({ "url": "${ACME_SECRET}" }),
+        json!({ "url": "data/a.csv", "download_directory": "${ACME_SECRET}" }),
+        json!({ "url": "data/", "file_name": "${ACME_SECRET}" }),
+    ] {
+        let error = read(Kind::File, keys.clone()).unwrap_err();
+        assert!(matches!(error, ConnectorProblem::Place { .. }), "{keys}: {error}");
+        assert!(!error.to_string().contains(HUSH), "{keys}");
     }
 }
 
