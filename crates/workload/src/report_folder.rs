@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use datafuse_core::{id::EventId, name::PublicName};
+use datafuse_core::{id::EventId, name::PublicName, root::Root};
 use datafuse_engine::{
     report::Report,
     signed_report::{MAX_ENVELOPE_BYTES, REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
@@ -29,8 +29,8 @@ pub(crate) enum Found {
     Other,
 }
 
-/// Looks whether the report of an event lies in a folder.
-pub(crate) fn find(folder: &Path, event: &EventId, signers: &[PublicName]) -> io::Result<Found> {
+/// Looks whether the report of an event of the space with this root lies in a folder. One workload may serve several spaces.
+pub(crate) fn find(folder: &Path, event: &EventId, root: &Root, signers: &[PublicName]) -> io::Result<Found> {
     match fs::symlink_metadata(folder) {
         Ok(found) if found.is_dir() => {}
         Ok(_) => return Ok(Found::Other),
@@ -43,6 +43,7 @@ pub(crate) fn find(folder: &Path, event: &EventId, signers: &[PublicName]) -> io
         return Ok(Found::Other);
     };
     let verified = SignedReport::verify(&envelope, signers).and_then(|(signed, _)| {
+        signed.check_root(&root.to_string())?;
         signed.check_file(REPORT_JSON, &json)?;
         signed.check_file(REPORT_HTML, &html)?;
         Ok(signed)

@@ -19,7 +19,7 @@ use super::{Dataset, Draft, Participant, Parts, Party, Role, Space, Table, docum
 use crate::{
     check::Finding,
     layout::Layout,
-    location::{DeliverPlace, Location, MailboxPlace, QueuePlace, has_credentials, tidy},
+    location::{DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable, has_credentials, tidy},
 };
 
 /// Takes the parts of a parsed file. Only what has no place among the parts is refused here.
@@ -142,6 +142,7 @@ pub(super) fn conclude(parts: Parts) -> Result<Space, Vec<Finding>> {
         ));
     }
     participants(&parts, &mut findings);
+    delivery_tokens(&parts, &mut findings);
     stewards(&parts, &mut findings);
     let parties = names(&parts, &mut findings);
     datasets(&parts, &mut findings);
@@ -207,6 +208,23 @@ fn participants(parts: &Parts, findings: &mut Vec<Finding>) {
         }
         if participant.min_count == Some(0) {
             findings.push(min_count_zero(at(".policy.min_count")));
+        }
+    }
+}
+
+/// Refuses users whose endpoints would be given the same token, as `acme.eu` and `acme-eu` would.
+fn delivery_tokens(parts: &Parts, findings: &mut Vec<Finding>) {
+    let has_endpoint =
+        |participant: &Participant| participant.deliver.iter().any(|place| matches!(place, DeliverPlace::Endpoint(_)));
+    let mut owners = BTreeMap::new();
+    for (id, _) in parts.participants.iter().filter(|(_, participant)| has_endpoint(participant)) {
+        let variable = delivery_token_variable(id.as_str());
+        if let Some(other) = owners.insert(variable.clone(), id) {
+            findings.push(Finding::error(
+                format!("participants.{id}.deliver"),
+                format!("its token would be that of '{other}': both are in {variable}"),
+                "give one of them another id, which differs in letters or digits",
+            ));
         }
     }
 }

@@ -170,6 +170,12 @@ fn what_does_not_hold_together_is_refused_with_place_and_remedy() {
             "participants.insights.deliver",
             "'outputs' is the same folder",
         ),
+        (
+            "  insights:\n    roles: [user]",
+            "  in-sights: {roles: [user], deliver: 'https://a.example/'}\n  in.sights: {roles: [user], deliver: 'https://b.example/'}\n  insights:\n    roles: [user]".to_owned(),
+            "participants.in.sights.deliver",
+            "DATAFUSE_DELIVERY_TOKEN_IN_SIGHTS",
+        ),
         ("state: state", "state: ./queue/".to_owned(), "state", "'queue' is the same folder"),
     ];
     for (from, to, place, words) in cases {

@@ -161,6 +161,8 @@ pub enum Fact<'a> {
         version: u64,
         /// SHA-256 of the file as delivered, hex.
         sha256: &'a str,
+        /// Whether it was a table of tokens, in which nothing shows who made it.
+        unauthenticated: bool,
     },
     /// A report was made.
     ReportMade {
@@ -204,7 +206,8 @@ impl Fact<'_> {
             Self::ParticipantRenamed { .. } => "Participant changed its public name",
             Self::ParticipantRemoved { .. } => "Participant removed",
             Self::MessageRefused => "Enrolment message refused",
-            Self::DatasetAccepted { .. } => "Dataset accepted",
+            Self::DatasetAccepted { unauthenticated: false, .. } => "Dataset accepted",
+            Self::DatasetAccepted { unauthenticated: true, .. } => "Unauthenticated dataset accepted",
             Self::ReportMade { .. } => "Report made",
             Self::Delivered { ok: true, .. } => "Report delivered",
             Self::Delivered { ok: false, .. } => "Report not delivered",
@@ -226,7 +229,7 @@ impl Fact<'_> {
             }
             Self::ParticipantRenamed { participant } => About { participant: Some(participant.to_string()), ..usual },
             Self::ParticipantRemoved { fingerprint } => About { participant: Some(fingerprint.to_owned()), ..usual },
-            Self::DatasetAccepted { holder, dataset, version, sha256 } => About {
+            Self::DatasetAccepted { holder, dataset, version, sha256, .. } => About {
                 participant: Some(holder.to_string()),
                 dataset: Some(dataset.clone()),
                 version: Some(version),

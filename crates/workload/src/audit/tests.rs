@@ -112,7 +112,8 @@ fn says_what_came_of_an_event() {
     let place = Place::new();
     let (log, event) = (place.log(), event());
     let (holder, dataset) = ("acme".parse().unwrap(), "customers".parse().unwrap());
-    let fact = Fact::DatasetAccepted { holder: &holder, dataset: &dataset, version: 3, sha256: "ab" };
+    let fact =
+        Fact::DatasetAccepted { holder: &holder, dataset: &dataset, version: 3, sha256: "ab", unauthenticated: false };
     log.fact(Some((&event.id, event.name())), &fact).unwrap();
     log.quality(&event, &holder, &dataset, "customers", false).unwrap();
     log.fact(None, &Fact::WorkloadStopped).unwrap();

@@ -19,7 +19,7 @@ pub(super) fn deliver(parcel: &Parcel<'_>, place: &Path) -> Result<Arrival, Deli
     fs::metadata(place).map_err(failed("find", place))?;
     let target = place.join(parcel.event.as_str());
     let in_the_way = || DeliveryError::InTheWay { path: target.clone() };
-    match report_folder::find(&target, parcel.event, &parcel.signers).map_err(failed("read", &target))? {
+    match report_folder::find(&target, parcel.event, &parcel.root, &parcel.signers).map_err(failed("read", &target))? {
         Found::Report(_) => return Ok(Arrival::WasThere),
         Found::Other => return Err(in_the_way()),
         Found::Nothing => {}

@@ -20,6 +20,7 @@ use std::{fs, path::Path};
 use datafuse_core::{
     id::{EventId, ParticipantId},
     name::PublicName,
+    root::Root,
 };
 use datafuse_engine::{
     dataset::FetchPolicy,
@@ -68,10 +69,12 @@ pub(crate) struct Parcel<'a> {
     files: Vec<(&'static str, Vec<u8>)>,
     /// The workload's names, present and former: who may have signed what is there already.
     signers: Vec<PublicName>,
+    /// The space's root.
+    root: Root,
 }
 
 impl<'a> Parcel<'a> {
-    fn read(event: &'a Event, folder: &Path, signers: Vec<PublicName>) -> Result<Self> {
+    fn read(workload: &Workload, event: &'a Event, folder: &Path) -> Result<Self> {
         let read = |name: &'static str| {
             let path = folder.join(name);
             let bytes = fs::read(&path).map_err(|source| Error::Output { action: "read", path, source })?;
@@ -81,7 +84,8 @@ impl<'a> Parcel<'a> {
             event: &event.id,
             event_type: event.name(),
             files: FILES.map(read).into_iter().collect::<Result<_>>()?,
-            signers,
+            signers: workload.signers(),
+            root: workload.root().clone(),
         })
     }
 
@@ -100,7 +104,7 @@ pub(crate) fn deliver(workload: &mut Workload, event: &Event, folder: &Path) -> 
     if places.is_empty() {
         return Ok(Vec::new());
     }
-    let parcel = Parcel::read(event, folder, workload.signers())?;
+    let parcel = Parcel::read(workload, event, folder)?;
     let sha256 = hex::encode(Sha256::digest(parcel.envelope()));
     let (mut delivered, mut failure) = (Vec::new(), None::<DeliveryError>);
     for (user, place) in places {

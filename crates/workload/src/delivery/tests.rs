@@ -55,7 +55,7 @@ impl World {
             settings,
             allow_hosts: vec!["localhost".to_owned()],
         };
-        let report = report();
+        let report = world.report();
         let (json, html) = (report.to_json_pretty(), "<html>");
         let signed =
             SignedReport::sign(&report, json.as_bytes(), html.as_bytes(), vec![user()], keys(1).identity()).unwrap();
@@ -79,6 +79,10 @@ impl World {
         settings.patience = self.settings.patience;
         settings.ca_file = endpoint.ca_file.clone();
         self.settings = settings;
+    }
+
+    fn report(&self) -> Report {
+        report(self.workload().root().to_string())
     }
 
     fn outputs(&self) -> PathBuf {
@@ -169,7 +173,7 @@ fn user() -> ParticipantId {
     "insights".parse().unwrap()
 }
 
-fn report() -> Report {
+fn report(root: String) -> Report {
     let holders: Vec<ParticipantId> = ["acme", "globex"].map(|id| id.parse().unwrap()).into();
     let rows = holders.iter().map(|id| (id.clone(), RowCounts { rows: 3, ..RowCounts::default() })).collect();
     let table = MatchTable::new(holders, [(HolderSet::new(2, [0, 1]), 2), (HolderSet::new(2, [0]), 1)]);
@@ -178,7 +182,7 @@ fn report() -> Report {
         threshold: Threshold::default(),
         provenance: Provenance {
             space: "retail-2026".parse().unwrap(),
-            root: "9b".repeat(32),
+            root,
             epoch: Epoch(1),
             event: EVENT.parse().unwrap(),
             event_type: "CHECK_COMMON_CUSTOMERS".to_owned(),
@@ -222,8 +226,12 @@ fn what_a_crash_left_half_written_in_a_folder_is_replaced() {
     fs::write(part.join(REPORT_JSON), "half").unwrap();
     assert_eq!(world.deliver().unwrap(), [Arrival::Sent]);
     assert_eq!(fs::read_dir(world.path("delivered")).unwrap().count(), 1);
-    let found =
-        report_folder::find(&world.path("delivered").join(EVENT), &EVENT.parse().unwrap(), &world.workload().signers());
+    let found = report_folder::find(
+        &world.path("delivered").join(EVENT),
+        &EVENT.parse().unwrap(),
+        world.workload().root(),
+        &world.workload().signers(),
+    );
     assert!(matches!(found, Ok(report_folder::Found::Report(_))));
 }
 
@@ -249,6 +257,21 @@ fn another_report_in_a_folder_is_never_overwritten() {
     assert_eq!(fs::read(there.join(REPORT_JSON)).unwrap(), b"altered");
 }
 
+#[test]
+fn the_report_of_another_space_is_not_taken_for_this_ones() {
+    let world = World::new(&["delivered"]);
+    let there = world.path("delivered").join(EVENT);
+    fs::create_dir_all(&there).unwrap();
+    let report = report("9b".repeat(32));
+    let (json, html) = (report.to_json_pretty(), "<html>");
+    let signed =
+        SignedReport::sign(&report, json.as_bytes(), html.as_bytes(), vec![user()], keys(1).identity()).unwrap();
+    for (name, bytes) in [(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html.as_bytes()), (REPORT_DSSE, &signed)] {
+        fs::write(there.join(name), bytes).unwrap();
+    }
+    assert!(matches!(world.failure(), DeliveryError::InTheWay { .. }));
+}
+
 // ---- endpoints ------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -271,7 +294,7 @@ fn an_endpoint_gets_one_envelope_that_it_can_verify_and_that_holds_the_report() 
         assert_eq!(request.headers[name], value, "{name}");
     }
     let (signed, _) = SignedReport::verify(&request.body, &[keys(1).identity().public_name()]).unwrap();
-    assert_eq!(signed.report, report());
+    assert_eq!(signed.report, world.report());
     assert_eq!(signed.statement.predicate.recipients, [user()]);
 }
 

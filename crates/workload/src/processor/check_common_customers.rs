@@ -45,7 +45,7 @@ pub(super) fn check(
         return Err(Error::RecipientNotProvided { user: user.clone() });
     }
     let folder = workload.layout().outputs_of(&event.id);
-    let found = report_folder::find(&folder, &event.id, &workload.signers());
+    let found = report_folder::find(&folder, &event.id, workload.root(), &workload.signers());
     match found.map_err(|source| output::failed("read", &folder, source))? {
         // The report of an earlier run of the same event, which a crash kept from being delivered or acknowledged.
         Found::Report(report) => {

@@ -235,7 +235,13 @@ impl Delivered<'_> {
             step::at(Step::FormerVersionRemoved);
         }
         let (holder, dataset) = (&self.holder.id, self.dataset);
-        workload.note(&Fact::DatasetAccepted { holder, dataset, version: header.version, sha256: &sha256 })?;
+        workload.note(&Fact::DatasetAccepted {
+            holder,
+            dataset,
+            version: header.version,
+            sha256: &sha256,
+            unauthenticated: false,
+        })?;
         workload.metrics().fused(rows, path.metadata().map_or(0, |file| file.len()), took);
         let name = format!("{} v{}", self.dataset, header.version);
         let holder = self.holder.id.clone();

@@ -22,6 +22,7 @@ use datafuse_space::Table;
 
 use super::fuse::{Delivered, fused_file_name, fused_label};
 use crate::{
+    audit::Fact,
     directory::DatasetPlace,
     error::{Error, Result},
     outcome::{FusedDataset, Progress, Stage},
@@ -214,7 +215,7 @@ pub(super) fn fuse(
             holder: delivered.holder.name.clone(),
             dataset: dataset.clone(),
             version,
-            sha256,
+            sha256: sha256.clone(),
             key_id: delivered.key_id,
             rows: opened.rows(),
             kinds,
@@ -224,6 +225,7 @@ pub(super) fn fuse(
     if let Some(former) = accepted {
         delivered.discard(workload, &former.kinds);
     }
+    workload.note(&Fact::DatasetAccepted { holder, dataset, version, sha256: &sha256, unauthenticated: true })?;
     for warning in opened.warnings() {
         tracing::warn!(holder = %holder, dataset = %dataset, "{warning}");
     }

@@ -108,7 +108,9 @@ fn variables_stand_for_whole_values_and_reach_nothing_of_the_workloads_own() {
         assert_eq!(error, ConnectorProblem::VariableWithin { key: "url" }, "{text}");
         assert!(!error.to_string().contains(HUSH));
     }
-    for name in ["DV_TOKEN", "DATAFUSE_REDIS", "DATAFUSE_SEALED_PASSPHRASE_FILE", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY"] {
+    for name in
+        ["DV_TOKEN", "DATAFUSE_REDIS", "DATAFUSE_SEALED_PASSPHRASE_FILE", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY"]
+    {
         let error = url(&format!("${{{name}}}"));
         assert!(matches!(error, ConnectorProblem::VariableReserved { .. }), "{name}");
         assert!(!format!("{error} {error:?} {}", error.remedy()).contains(HUSH));
