@@ -204,6 +204,9 @@ fn a_table_in_several_files_is_one_dataset() {
     world.workload("CHECK_COMMON_CUSTOMERS", &[]).done();
     let report = world.report();
     assert_eq!((&report["overlap"]["all"], &report["parties"][1]["unique"]), (&json!(2), &json!(3)));
+    let audit = fs::read_to_string(world.path("workload/state/audit.jsonl")).unwrap();
+    let lines = audit.lines().filter(|line| line.contains("Unauthenticated dataset accepted"));
+    assert!(lines.clone().all(|line| line.contains("globex")) && lines.count() == 1, "{audit}");
     let said = world.run("workload", &["run", "FUSE", "--key", "party.key", "--json"]).done();
     assert!(said.out.contains("\"unchanged\":2") || said.out.contains("\"unchanged\": 2"), "{}", said.out);
     fs::remove_file(world.path("shared/parts/b.csv")).unwrap();

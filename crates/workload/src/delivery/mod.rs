@@ -85,7 +85,7 @@ impl<'a> Parcel<'a> {
             event_type: event.name(),
             files: FILES.map(read).into_iter().collect::<Result<_>>()?,
             signers: workload.signers(),
-            root: workload.root().clone(),
+            root: *workload.root(),
         })
     }
 
