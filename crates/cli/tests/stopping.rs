@@ -16,7 +16,7 @@ use std::{
 
 use redis_server::Redis;
 use serde_json::Value;
-use world::World;
+use world::{World, get};
 
 const CSV: &str = "email\nada@example.com\nbob@example.com\n";
 const LONG: Duration = Duration::from_secs(90);
@@ -143,6 +143,7 @@ fn work_longer_than_the_drain_is_left_and_done_once(redis: bool) {
     let event = scene.send();
     scene.wait_for(&event, "started");
     serving.terminate();
+    serving.wait_to_say("given back after 1 seconds");
     serving.ends_with(0, Duration::from_secs(30));
     assert_eq!(scene.job(&event)["state"], "interrupted");
     drop(lock);
@@ -154,13 +155,22 @@ fn work_longer_than_the_drain_is_left_and_done_once(redis: bool) {
 
 fn a_second_signal_ends_it_at_once_and_loses_nothing(redis: bool) {
     let scene = Scene::new(redis);
-    let mut serving = scene.serve(&["--drain", "600", "--claim-after", "1"]);
+    let mut serving = scene.serve(&["--drain", "600", "--claim-after", "1", "--ops", "127.0.0.1:0"]);
+    serving.wait_to_say("are served at http://");
+    let ops = serving.said.last().unwrap().rsplit('/').next().unwrap().to_owned();
     serving.wait_to_say("Waiting for");
     let lock = scene.hold();
     let event = scene.send();
     scene.wait_for(&event, "started");
     serving.terminate();
     serving.wait_to_say("asked to stop");
+    // The operator can watch it drain.
+    let begin = Instant::now();
+    while !get(&ops, "/readyz").1.contains(r#"{"name":"running","ok":false,"#) {
+        assert!(begin.elapsed() < LONG, "{:?}", get(&ops, "/readyz"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(get(&ops, "/metrics").1.contains("\ndatafuse_draining 1\n"));
     serving.terminate();
     serving.ends_with(7, Duration::from_secs(10));
     // Nobody wrote so: its process is gone.

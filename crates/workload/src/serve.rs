@@ -202,6 +202,10 @@ async fn one(
                 // Others need not wait until it has idled for long. Should one take it while this process ends, it waits for
                 // the state, which this process has.
                 told(queue.release(delivery).await);
+                tracing::warn!(
+                    "given back after {} seconds of draining: it is delivered again",
+                    options.drain.as_secs()
+                );
                 return Ok(Served::Stopped);
             }
         }

@@ -47,13 +47,13 @@ pub(super) fn operations(readiness: Arc<Readiness>, queue: Arc<dyn Queue>) -> Op
     }
 }
 
-/// Serves what the arguments ask for beside the events, until a stop is asked for.
+/// Serves what the arguments ask for beside the events, until `end` turns true.
 pub(super) async fn start(
     args: &ServeArgs,
     space: Space,
     layout: &Layout,
     operations: Operations,
-    stop: &watch::Receiver<bool>,
+    end: &watch::Receiver<bool>,
     console: &Console,
 ) -> Result<Vec<JoinHandle<()>>> {
     let mut endpoints = Vec::new();
@@ -67,12 +67,12 @@ pub(super) async fn start(
             router = router.merge(operations::routes(operations.clone()));
         }
         console.say(format_args!("The mailbox is served at http://{}/mailbox", address_of(&listener, address)));
-        endpoints.push(serve(listener, router, stop.clone()));
+        endpoints.push(serve(listener, router, end.clone()));
     }
     if let Some(address) = args.ops {
         let listener = listen(address, "--ops").await?;
         console.say(format_args!("Readiness and numbers are served at http://{}", address_of(&listener, address)));
-        endpoints.push(serve(listener, operations::router(operations), stop.clone()));
+        endpoints.push(serve(listener, operations::router(operations), end.clone()));
     }
     Ok(endpoints)
 }
@@ -89,11 +89,11 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(asked)
 }
 
-fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+fn serve(listener: TcpListener, router: Router, mut end: watch::Receiver<bool>) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let stopped = async move {
-            let _ = stop.wait_for(|stop| *stop).await;
+        let ended = async move {
+            let _ = end.wait_for(|end| *end).await;
         };
-        datafuse_web::serve(listener, router, Limits::default(), stopped).await;
+        datafuse_web::serve(listener, router, Limits::default(), ended).await;
     })
 }

@@ -125,21 +125,22 @@ fn serve_here(args: &ServeArgs, environment: &Environment, console: &Console) ->
     let runtime = runtime()?;
     let served = runtime.block_on(async {
         let (ask, stop) = watch::channel(false);
+        // While an event is drained the endpoints go on, and say so.
+        let (end, ended) = watch::channel(false);
         let asked = signalled();
-        let ask = Arc::new(ask);
         let claim_after = Duration::from_secs(args.queue.claim_after);
         let queue = QueueOptions { streams: args.queue.streams.clone(), claim_after };
         let queue: Arc<dyn Queue> = Arc::from(queue::open_with(&choice, &queue).await?);
         let operations = endpoint::operations(Arc::clone(&readiness), Arc::clone(&queue));
-        let endpoints = endpoint::start(args, space, &layout, operations, &stop, console).await?;
+        let endpoints = endpoint::start(args, space, &layout, operations, &ended, console).await?;
         audit.fact(None, &Fact::WorkloadStarted)?;
-        let (asking, readiness) = (Arc::clone(&ask), Arc::clone(&readiness));
+        let readiness = Arc::clone(&readiness);
         tokio::spawn(async move {
             asked.await;
             tracing::info!("asked to stop: taking no new events");
             readiness.drain();
             // A second signal stops at once; what is at work is delivered again later.
-            let _ = asking.send(true);
+            let _ = ask.send(true);
             signalled().await;
             std::process::exit(Code::Interrupted as i32);
         });
@@ -148,7 +149,7 @@ fn serve_here(args: &ServeArgs, environment: &Environment, console: &Console) ->
         let watched = WatchedQueue::new(queue.as_ref(), audit.metrics().clone());
         let served = serve_queue(workload, &watched, &audit, options, stop, on_stage, |served| hear(console, served));
         let served = served.await;
-        let _ = ask.send(true);
+        let _ = end.send(true);
         for endpoint in endpoints {
             let _ = endpoint.await;
         }
