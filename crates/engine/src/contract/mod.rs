@@ -21,6 +21,7 @@ mod page;
 mod quality;
 mod result;
 mod rows;
+mod sound;
 mod spool;
 mod sql;
 mod syntax;

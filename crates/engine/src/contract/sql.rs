@@ -13,29 +13,22 @@ use arrow::{
 };
 use datafusion::{
     catalog::{TableProvider, streaming::StreamingTable},
-    common::{
-        DataFusionError, TableReference,
-        tree_node::{TreeNode, TreeNodeRecursion},
-    },
+    common::{DataFusionError, TableReference, tree_node::TreeNodeRecursion},
     execution::{
         SessionStateDefaults,
         context::{SQLOptions, SessionContext},
         session_state::SessionStateBuilder,
     },
-    logical_expr::{Expr, LogicalPlan, Operator},
+    logical_expr::LogicalPlan,
     physical_plan::streaming::PartitionStream,
     sql::{
         parser::Statement as Parsed,
-        sqlparser::{
-            ast::Statement,
-            dialect::GenericDialect,
-            tokenizer::{Token, Tokenizer},
-        },
+        sqlparser::{ast::Statement, dialect::GenericDialect, tokenizer::Tokenizer},
     },
 };
 use futures::StreamExt;
 
-use super::spool::Spool;
+use super::{sound, spool::Spool};
 use crate::{
     error::{Error, Result},
     runtime::{Limits, Runtime},
@@ -45,99 +38,6 @@ const WORK: &str = "checking rules";
 const BATCH_ROWS: usize = 8192;
 /// The most words and signs of a query: its parts may be as deep as they are many.
 const MAX_TOKENS: usize = 1_000;
-/// The functions of single values that a query may use: what they give is never much longer than what they are given. One that
-/// repeats, pads or replaces could ask for any amount of memory, past every limit.
-const FUNCTIONS: [&str; 85] = [
-    "abs",
-    "acos",
-    "acosh",
-    "ascii",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "bit_length",
-    "btrim",
-    "cbrt",
-    "ceil",
-    "character_length",
-    "chr",
-    "coalesce",
-    "concat",
-    "concat_ws",
-    "contains",
-    "cos",
-    "cosh",
-    "cot",
-    "current_date",
-    "current_time",
-    "date_bin",
-    "date_part",
-    "date_trunc",
-    "degrees",
-    "ends_with",
-    "exp",
-    "factorial",
-    "find_in_set",
-    "floor",
-    "from_unixtime",
-    "gcd",
-    "greatest",
-    "initcap",
-    "isnan",
-    "iszero",
-    "lcm",
-    "least",
-    "left",
-    "ln",
-    "log",
-    "log10",
-    "log2",
-    "lower",
-    "ltrim",
-    "make_date",
-    "make_time",
-    "nanvl",
-    "now",
-    "nullif",
-    "nvl",
-    "nvl2",
-    "octet_length",
-    "pi",
-    "power",
-    "radians",
-    "regexp_count",
-    "regexp_instr",
-    "regexp_like",
-    "reverse",
-    "right",
-    "round",
-    "rtrim",
-    "signum",
-    "sin",
-    "sinh",
-    "split_part",
-    "sqrt",
-    "starts_with",
-    "strpos",
-    "substr",
-    "substr_index",
-    "tan",
-    "tanh",
-    "to_date",
-    "to_local_time",
-    "to_time",
-    "to_timestamp",
-    "to_timestamp_seconds",
-    "to_unixtime",
-    "trunc",
-    "upper",
-];
-/// The aggregates that gather values in place of counting or weighing them.
-const GATHERING: [&str; 2] = ["array_agg", "string_agg"];
-/// How often a query may join texts: each time, they may double.
-const MAX_JOINED: usize = 8;
 /// The longest reason that is shown.
 const MAX_REASON_CHARS: usize = 240;
 
@@ -245,19 +145,7 @@ async fn plan(context: &SessionContext, query: &str) -> Result<LogicalPlan, Stri
     if tokens.len() > MAX_TOKENS {
         return Err(format!("the query has {} words and signs, at most {MAX_TOKENS} are accepted", tokens.len()));
     }
-    // They multiply the groups while the query is still being planned.
-    let grouping = ["CUBE", "ROLLUP", "GROUPING"];
-    let is_grouping = |token: &Token| match token {
-        Token::Word(word) => {
-            word.quote_style.is_none() && grouping.iter().any(|name| word.value.eq_ignore_ascii_case(name))
-        }
-        _ => false,
-    };
-    if tokens.iter().any(is_grouping) {
-        return Err(
-            "CUBE, ROLLUP and GROUPING SETS are not accepted; a column of such a name is written in quotes".to_owned()
-        );
-    }
+    sound::check_words(&tokens)?;
     let state = context.state();
     let dialect = state.config().options().sql_parser.dialect;
     let statement = state.sql_to_statement(query, &dialect).map_err(|error| planning(&error))?;
@@ -267,80 +155,11 @@ async fn plan(context: &SessionContext, query: &str) -> Result<LogicalPlan, Stri
     let plan = state.statement_to_plan(statement).await.map_err(|error| planning(&error))?;
     let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     options.verify_plan(&plan).map_err(|_| "only one SELECT is accepted".to_owned())?;
-    only_sound(&plan)?;
+    sound::check_plan(&plan).map_err(|error| planning(&error))?.map_or(Ok(()), Err)?;
     match plan.schema().fields().len() {
         1 => Ok(plan),
         columns => Err(format!("the query gives {columns} columns, one is needed")),
     }
-}
-
-/// Whether a projection computes what one below it computes already, letter for letter, as in `SELECT n + 1 AS n FROM (SELECT n + 1 AS n
-/// FROM t)`. Up to DataFusion 55 the optimiser leaves one of the two out (apache/datafusion, pull request 24686).
-fn computes_again(node: &LogicalPlan) -> Result<bool, DataFusionError> {
-    let LogicalPlan::Projection(above) = node else { return Ok(false) };
-    if above.expr.iter().all(|expression| matches!(expression, Expr::Column(_))) {
-        return Ok(false);
-    }
-    above.input.exists(|node| Ok(matches!(node, LogicalPlan::Projection(below) if below.expr == above.expr)))
-}
-
-fn is_pattern_match(operator: Operator) -> bool {
-    use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
-    matches!(operator, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch)
-}
-
-/// Refuses what could make values grow without bound, and what would be answered wrongly.
-fn only_sound(plan: &LogicalPlan) -> Result<(), String> {
-    let mut refusal = None;
-    let (mut joined, mut computed_pattern) = (0, false);
-    let mut look = |expression: &Expr| {
-        let refused = match expression {
-            Expr::ScalarFunction(call) => {
-                if matches!(call.name(), "concat" | "concat_ws") {
-                    joined += call.args.len().saturating_sub(1);
-                }
-                if call.name().starts_with("regexp_") {
-                    computed_pattern |= !matches!(call.args.get(1), Some(Expr::Literal(..)));
-                }
-                (!FUNCTIONS.contains(&call.name())).then(|| call.name())
-            }
-            Expr::AggregateFunction(call) => GATHERING.into_iter().find(|name| *name == call.func.name()),
-            Expr::WindowFunction(call) => GATHERING.into_iter().find(|name| *name == call.fun.name()),
-            Expr::BinaryExpr(binary) => {
-                joined += usize::from(binary.op == Operator::StringConcat);
-                computed_pattern |= is_pattern_match(binary.op) && !matches!(*binary.right, Expr::Literal(..));
-                None
-            }
-            _ => None,
-        };
-        if let Some(name) = refused {
-            refusal.get_or_insert(format!("the function '{name}' is not accepted"));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    };
-    let (mut is_recursive, mut repeats) = (false, false);
-    let visited = plan.apply_with_subqueries(|node| {
-        is_recursive |= matches!(node, LogicalPlan::RecursiveQuery(_));
-        repeats |= computes_again(node)?;
-        node.apply_expressions(|expression| expression.apply(&mut look))
-    });
-    visited.map_err(|error| planning(&error))?;
-    if is_recursive {
-        return Err("a recursive query is not accepted".to_owned());
-    }
-    if repeats {
-        return Err(
-            "the query computes the same expression under the same name at two levels: name the inner one otherwise"
-                .to_owned(),
-        );
-    }
-    if computed_pattern {
-        return Err("a regular expression is written into the query, not computed".to_owned());
-    }
-    if joined > MAX_JOINED {
-        return Err(format!("the query joins texts {joined} times, at most {MAX_JOINED} are accepted"));
-    }
-    refusal.map_or(Ok(()), Err)
 }
 
 /// The positions of the columns that a plan reads.
