@@ -7,6 +7,8 @@
 //! carry a secret into an address; it reaches no variable of the workload's own; and a path stays below the folder that the
 //! operator gave to connectors. Nothing here opens a dataset.
 
+mod files;
+
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -19,6 +21,7 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
+use self::files::Files;
 use super::{
     Environment, Patience, Variables,
     client::Client,
@@ -85,16 +88,6 @@ pub struct Connectors {
     variables: Variables,
 }
 
-/// Where the files of connectors lie.
-#[derive(Clone, Debug)]
-struct Files {
-    /// They are below this folder.
-    folder: PathBuf,
-    /// What else may be below it: configurations, and reports. No connector reads these.
-    configurations: Option<PathBuf>,
-    reports: PathBuf,
-}
-
 #[derive(Clone, Debug)]
 enum Place {
     Folder(PathBuf),
@@ -119,14 +112,12 @@ impl Connectors {
             }
             _ => Place::Folder(PathBuf::from(location)),
         };
-        let files = Files {
-            folder: environment.connector_files.clone(),
-            configurations: match &place {
-                Place::Folder(folder) => Some(folder.clone()),
-                Place::Server(_) => None,
-            },
-            reports: environment.user_output.clone().unwrap_or_else(|| Environment::DEFAULT_USER_OUTPUT.into()),
+        let configurations = match &place {
+            Place::Folder(folder) => Some(folder.clone()),
+            Place::Server(_) => None,
         };
+        let reports = environment.user_output.clone().unwrap_or_else(|| Environment::DEFAULT_USER_OUTPUT.into());
+        let files = Files::new(environment.connector_files.clone(), configurations, reports);
         Ok(Self { place, files, variables: environment.variables.clone() })
     }
 
@@ -367,15 +358,8 @@ fn file(keys: &Keys<'_>, models: &[&str], files: &Files) -> Result<Source, Conne
     let Some(url) = keys.text(URL)? else {
         // Somebody else downloads it to where the platform's library would.
         let name = name.ok_or(ConnectorProblem::KeyMissing { key: URL })?;
-        return below(
-            &named(
-                folder.as_deref().map_or(files.folder.as_path(), |folder| Path::new(folder.as_str())),
-                &name,
-                models,
-            )?,
-            files,
-            "file_name",
-        );
+        let folder = folder.as_deref().map_or(files.folder(), |folder| Path::new(folder.as_str()));
+        return files.source(&named(folder, &name, models)?, "file_name");
     };
     let text = with_the_model(&url, models)?;
     let text = text.trim();
@@ -400,14 +384,14 @@ fn file(keys: &Keys<'_>, models: &[&str], files: &Files) -> Result<Source, Conne
     };
     let mut path = match folder {
         Some(folder) => Path::new(folder.as_str()).join(path),
-        None => files.folder.join(path),
+        None => files.folder().join(path),
     };
     if let Some(name) = name
         && (text.ends_with('/') || path.is_dir())
     {
         path = named(&path, &name, models)?;
     }
-    below(&path, files, URL)
+    files.source(&path, URL)
 }
 
 /// A file name is one plain component.
@@ -417,51 +401,6 @@ fn named(folder: &Path, name: &str, models: &[&str]) -> Result<PathBuf, Connecto
     match (components.next(), components.next()) {
         (Some(Component::Normal(name)), None) => Ok(folder.join(name)),
         _ => Err(ConnectorProblem::Place { key: "file_name", reason: "is not the name of one file" }),
-    }
-}
-
-/// Keeps a path below the folder of connectors' files, links on the way included, and away from what is not theirs there.
-fn below(path: &Path, files: &Files, key: &'static str) -> Result<Source, ConnectorProblem> {
-    let outside = || ConnectorProblem::OutsideFolder { key, folder: files.folder.clone() };
-    if path.components().any(|component| component == Component::ParentDir) || !path.starts_with(&files.folder) {
-        return Err(outside());
-    }
-    let text = path.to_str().ok_or(ConnectorProblem::Place { key, reason: "is not a path as UTF-8" })?;
-    let is_pattern = text.contains(['*', '?', '[']);
-    // As far as it exists and has no pattern, it is looked at where it really leads.
-    let fixed: PathBuf = path
-        .components()
-        .take_while(|component| !component.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
-        .collect();
-    let is_open = fixed.as_path() != path;
-    if let Some(existing) = fixed.ancestors().find(|ancestor| ancestor.exists())
-        && let (Ok(real), Ok(real_folder)) = (existing.canonicalize(), files.folder.canonicalize())
-    {
-        if !real.starts_with(&real_folder) {
-            return Err(outside());
-        }
-        if files.holds_others(&real, path, is_open) {
-            return Err(ConnectorProblem::Place { key, reason: "leads to configurations of connectors or to reports" });
-        }
-    }
-    Ok(if is_pattern { Source::Glob(text.to_owned()) } else { Source::Path(path.to_owned()) })
-}
-
-impl Files {
-    /// Whether a path, of which `real` is known, may lead to a configuration or a report. One that is open, a pattern or for
-    /// several models, does not where only rows have its ending.
-    fn holds_others(&self, real: &Path, path: &Path, is_open: bool) -> bool {
-        let is_of_rows = |ending: &str| ["csv", "tsv", "parquet"].iter().any(|rows| ending.eq_ignore_ascii_case(rows));
-        let may_be_other = !path.extension().and_then(|ending| ending.to_str()).is_some_and(is_of_rows);
-        let reports = self.reports.canonicalize().unwrap_or_else(|_| self.reports.clone());
-        let in_reports = real.starts_with(&reports) || (is_open && may_be_other && reports.starts_with(real));
-        let in_configurations = self.configurations.as_deref().is_some_and(|folder| {
-            let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-            let name = real.file_name().unwrap_or_default().to_string_lossy();
-            let is_one = real.starts_with(&folder) && name.starts_with("configuration_");
-            is_one || (is_open && may_be_other && (folder.starts_with(real) || real.starts_with(&folder)))
-        });
-        in_reports || in_configurations
     }
 }
 

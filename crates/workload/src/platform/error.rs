@@ -6,6 +6,8 @@ use std::{error::Error as StdError, fmt, io, path::PathBuf, time::Duration};
 
 use datafuse_core::id::{DatasetId, ParticipantId};
 
+use super::connector::RESERVED;
+
 /// One of the platform's services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -247,7 +249,7 @@ impl ConnectorProblem {
             Self::KeyAlone { other, .. } => format!("give '{other}' too, or neither of them for a public bucket"),
             Self::VariableMissing { name, .. } => format!("set {name} for the workload's process, or in DOTENV_FILE"),
             Self::VariableReserved { .. } => {
-                format!("a variable of another name: connectors get none that begins with {}", super::connector::RESERVED.join(", "))
+                format!("a variable of another name: connectors get none that begins with {}", RESERVED.join(", "))
             }
             Self::VariableWithin { key } => format!(r#""{key}": "${{NAME}}", with the whole value in the variable"#),
             Self::Format => r#""file_format": "csv", "json" or "parquet""#.to_owned(),

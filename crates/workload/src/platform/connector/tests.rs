@@ -22,8 +22,7 @@ fn variables() -> Variables {
 fn read_with(kind: Kind, keys: Value, models: &[&str], files: &Path) -> Result<Connected, ConnectorProblem> {
     let bytes = json!({ "connectorKeys": keys }).to_string();
     let variables = variables();
-    let files =
-        Files { folder: files.to_owned(), configurations: Some(files.join("data")), reports: files.join("outputs") };
+    let files = Files::new(files.to_owned(), Some(files.join("data")), files.join("outputs"));
     connect(kind, &Keys::parse(bytes.as_bytes(), &variables)?, models, &files)
 }
 
@@ -221,6 +220,7 @@ fn paths_lead_to_no_configuration_and_to_no_report() {
         other => panic!("{url}: {other:?}"),
     };
     refused("data/configuration_acme.json", &["customers"]);
+    refused("data/configuration_not-there.json", &["customers"]);
     refused("data/{model}.json", &["configuration_acme"]);
     refused("data/{model}.json", &["a", "configuration_acme"]);
     for pattern in ["data/*", "data/*.json", "data/c*", "*/*.json", "**/*", "outputs/*/report.*"] {
