@@ -285,6 +285,20 @@ pub enum Error {
     NoRandomness(getrandom::Error),
 }
 
+/// Whether what kept a file from being read or written may be over later: room can be made, and a share can come back.
+#[must_use]
+pub fn passes(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::StaleNetworkFileHandle
+    )
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
@@ -297,16 +311,7 @@ impl Error {
             Self::Mailbox { trouble, .. } => trouble.is_retryable(),
             // A share that parties have in common may be away for a while.
             Self::NoFolder { what, .. } => *what == "mailbox",
-            // Room can be made, and a share can come back.
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull
-                    | io::ErrorKind::QuotaExceeded
-                    | io::ErrorKind::FileTooLarge
-                    | io::ErrorKind::Interrupted
-                    | io::ErrorKind::TimedOut
-                    | io::ErrorKind::StaleNetworkFileHandle
-            ),
+            Self::Io { source, .. } => passes(source.kind()),
             _ => false,
         }
     }

@@ -5,6 +5,7 @@
 use std::{io, path::PathBuf};
 
 use datafuse_core::id::{DatasetId, Epoch, ParticipantId};
+use datafuse_space::passes;
 
 /// The result of an operation of the workload.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -634,19 +635,6 @@ impl From<crate::platform::PlatformError> for Error {
     fn from(error: crate::platform::PlatformError) -> Self {
         Self::Platform(Box::new(error))
     }
-}
-
-/// Whether what kept a file from being read or written may be over later.
-pub(crate) fn passes(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge
-            | io::ErrorKind::Interrupted
-            | io::ErrorKind::TimedOut
-            | io::ErrorKind::StaleNetworkFileHandle
-    )
 }
 
 fn names(ids: &[ParticipantId]) -> String {

@@ -18,7 +18,7 @@ use crate::{
 /// A library that makes calls fail, built from `disk.c`.
 pub(crate) struct Faults {
     folder: TempDir,
-    library: PathBuf,
+    shared_object: PathBuf,
 }
 
 impl Faults {
@@ -30,7 +30,9 @@ impl Faults {
         let built =
             Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).args([source, "-ldl"]).output();
         match built {
-            Ok(output) if cfg!(target_os = "linux") && output.status.success() => Some(Self { folder, library }),
+            Ok(output) if cfg!(target_os = "linux") && output.status.success() => {
+                Some(Self { folder, shared_object: library })
+            }
             _ => {
                 println!("skipped: faults of single calls need Linux with glibc and a C compiler");
                 None
@@ -42,7 +44,7 @@ impl Faults {
         let under_faults = |mut command: Command| {
             // The operating system gives paths without links, as the library compares them.
             let folder = fs::canonicalize(&order.space).unwrap();
-            command.env("LD_PRELOAD", &self.library).env("FAULT_MODE", mode).env("FAULT_AT", at.to_string());
+            command.env("LD_PRELOAD", &self.shared_object).env("FAULT_MODE", mode).env("FAULT_AT", at.to_string());
             command.env("FAULT_FOLDER", folder.join("")).env("FAULT_COUNT", self.folder.path().join("count"));
             command
         };

@@ -5,9 +5,9 @@ use std::{io, path::PathBuf, time::Duration};
 
 use datafuse_core::id::ParticipantId;
 use datafuse_engine::dataset::Refusal;
+use datafuse_space::passes;
 
 use super::settings::CA_FILE_VARIABLE;
-use crate::error::passes;
 
 /// Why a report was not delivered to a place. The report itself is in the workload's outputs either way.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ mod endpoint_server;
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -56,13 +56,7 @@ impl World {
             allow_hosts: vec!["localhost".to_owned()],
         };
         let report = world.report();
-        let (json, html) = (report.to_json_pretty(), "<html>");
-        let signed =
-            SignedReport::sign(&report, json.as_bytes(), html.as_bytes(), vec![user()], keys(1).identity()).unwrap();
-        fs::create_dir_all(world.outputs()).unwrap();
-        for (name, bytes) in [(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html.as_bytes()), (REPORT_DSSE, &signed)] {
-            fs::write(world.outputs().join(name), bytes).unwrap();
-        }
+        write_signed(&report, &world.outputs());
         world
     }
 
@@ -173,6 +167,16 @@ fn user() -> ParticipantId {
     "insights".parse().unwrap()
 }
 
+fn write_signed(report: &Report, folder: &Path) {
+    let (json, html) = (report.to_json_pretty(), "<html>");
+    let signed =
+        SignedReport::sign(report, json.as_bytes(), html.as_bytes(), vec![user()], keys(1).identity()).unwrap();
+    fs::create_dir_all(folder).unwrap();
+    for (name, bytes) in [(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html.as_bytes()), (REPORT_DSSE, &signed)] {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+}
+
 fn report(root: String) -> Report {
     let holders: Vec<ParticipantId> = ["acme", "globex"].map(|id| id.parse().unwrap()).into();
     let rows = holders.iter().map(|id| (id.clone(), RowCounts { rows: 3, ..RowCounts::default() })).collect();
@@ -260,15 +264,7 @@ fn another_report_in_a_folder_is_never_overwritten() {
 #[test]
 fn the_report_of_another_space_is_not_taken_for_this_ones() {
     let world = World::new(&["delivered"]);
-    let there = world.path("delivered").join(EVENT);
-    fs::create_dir_all(&there).unwrap();
-    let report = report("9b".repeat(32));
-    let (json, html) = (report.to_json_pretty(), "<html>");
-    let signed =
-        SignedReport::sign(&report, json.as_bytes(), html.as_bytes(), vec![user()], keys(1).identity()).unwrap();
-    for (name, bytes) in [(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html.as_bytes()), (REPORT_DSSE, &signed)] {
-        fs::write(there.join(name), bytes).unwrap();
-    }
+    write_signed(&report("9b".repeat(32)), &world.path("delivered").join(EVENT));
     assert!(matches!(world.failure(), DeliveryError::InTheWay { .. }));
 }
 
