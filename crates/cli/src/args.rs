@@ -467,6 +467,9 @@ pub(crate) struct DoctorArgs {
     /// File with that passphrase as the platform's secret manager opens it
     #[arg(long, value_name = "FILE", env = "DATAFUSE_SEALED_PASSPHRASE_FILE")]
     pub(crate) sealed_passphrase_file: Option<PathBuf>,
+    /// Folder for the workload's state, where not the agreement's
+    #[arg(long, value_name = "DIR", env = "DATAFUSE_STATE")]
+    pub(crate) state: Option<PathBuf>,
     /// A Redis server to reach as well
     #[arg(long, value_name = "URL", env = "DATAFUSE_REDIS", hide_env_values = true)]
     pub(crate) redis: Option<String>,

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt::Display};
 
 use datafuse_engine::signed_report::SignedReportError;
-use datafuse_space::mailbox::Trouble;
+use datafuse_space::{mailbox::Trouble, passes};
 use datafuse_workload::delivery::DeliveryError;
 use datafuse_workload::jobs::JobsError;
 
@@ -148,7 +148,7 @@ impl From<DeliveryError> for Failure {
         let code = match &error {
             E::Refused { .. } => Code::Refused,
             E::Token { .. } | E::CaFile { .. } | E::InTheWay { .. } | E::NoClient => Code::Configuration,
-            E::Folder { .. } if error.is_retryable() => Code::Interrupted,
+            E::Folder { source, .. } if passes(source.kind()) => Code::Interrupted,
             E::Folder { .. } => Code::Configuration,
             _ => Code::Peer,
         };
@@ -219,6 +219,9 @@ impl From<datafuse_workload::Error> for Failure {
             | E::NotProvided { .. }
             | E::RecipientNotProvided { .. } => Code::Refused,
             E::NoRandomness | E::ProcessorPanicked => Code::Internal,
+            E::Folder { ref source, .. } | E::Output { ref source, .. } if !passes(source.kind()) => {
+                Code::Configuration
+            }
             ref error if error.is_retryable() => Code::Interrupted,
             _ => Code::Configuration,
         };

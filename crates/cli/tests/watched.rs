@@ -3,82 +3,13 @@
 
 mod world;
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    process::{Child, Stdio},
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
 
 use serde_json::Value;
-use world::{World, get};
+use world::{Serve, World, get};
 
 const ACME: &str = "email\ncanary.person@canary.example\nbob@example.com\n";
 const GLOBEX: &str = "email\ncanary.person@canary.example\nzoe@example.com\n";
-
-/// `datafuse serve`, killed when it is dropped.
-struct Serve {
-    child: Child,
-    said: Arc<Mutex<String>>,
-}
-
-impl Serve {
-    fn start(world: &World, args: &[&str]) -> Self {
-        let mut command = world.command("workload");
-        command.args(["serve", "--key", "party.key"]).args(args).stderr(Stdio::piped()).stdout(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let said = Arc::new(Mutex::new(String::new()));
-        let (stderr, to) = (child.stderr.take().unwrap(), Arc::clone(&said));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                to.lock().unwrap().push_str(&(line.unwrap() + "\n"));
-            }
-        });
-        Self { child, said }
-    }
-
-    /// Waits until what it says holds something, and gives what follows it on that line.
-    fn says(&self, words: &str) -> String {
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            let said = self.said.lock().unwrap().clone();
-            if let Some((_, rest)) = said.split_once(words) {
-                return rest.lines().next().unwrap_or_default().to_owned();
-            }
-            assert!(Instant::now() < until, "'{words}' is not in:\n{said}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    #[cfg(unix)]
-    fn terminate(&mut self) {
-        let pid = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Waits until the numbers hold a line.
-fn await_number(address: &str, line: &str) -> String {
-    let until = Instant::now() + Duration::from_secs(60);
-    loop {
-        let (status, text) = get(address, "/metrics");
-        assert_eq!(status, 200, "{text}");
-        if text.lines().any(|found| found.trim_end() == line) {
-            return text;
-        }
-        assert!(Instant::now() < until, "'{line}' is not in:\n{text}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
 
 #[test]
 fn readiness_and_numbers_are_served_to_the_operator_alone() {
@@ -97,12 +28,12 @@ fn readiness_and_numbers_are_served_to_the_operator_alone() {
     let document: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert_eq!(document["ready"], true);
     let names: Vec<_> = document["checks"].as_array().unwrap().iter().map(|check| check["name"].clone()).collect();
-    assert_eq!(names, ["running", "state", "queue", "state_disk", "outputs_disk"]);
+    assert_eq!(names, ["running", "state", "queue", "mailbox", "state_disk", "outputs_disk"]);
 
     world.run("acme", &["send", "CHECK_COMMON_CUSTOMERS"]).done();
     world.run("acme", &["send", "CANARY_TYPE"]).done();
     world.run("acme", &["send", "FUSE", "--holders", "acme"]).done();
-    let text = await_number(&ops, r#"datafuse_events_total{type="FUSE",result="refused"} 1"#);
+    let text = serve.await_number(&ops, r#"datafuse_events_total{type="FUSE",result="refused"} 1"#);
     for line in [
         r#"datafuse_events_total{type="CHECK_COMMON_CUSTOMERS",result="done"} 1"#,
         r#"datafuse_events_total{type="unknown",result="done"} 1"#,
@@ -116,7 +47,7 @@ fn readiness_and_numbers_are_served_to_the_operator_alone() {
     ] {
         assert!(text.lines().any(|found| found.trim_end() == line), "{line} is not in:\n{text}");
     }
-    await_number(&ops, "datafuse_queue_dead_letters 1");
+    serve.await_number(&ops, "datafuse_queue_dead_letters 1");
     for secret in ["CANARY", "canary", "acme", world.folder.path().to_str().unwrap()] {
         assert!(!text.contains(secret) && !answer.contains(secret), "{secret} in:\n{text}\n{answer}");
     }

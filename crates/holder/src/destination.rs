@@ -4,7 +4,7 @@
 //! version stays until the new one is complete, and what lies there and is something else is not touched.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -108,7 +108,7 @@ impl Destination {
         match self {
             Self::File(path) => {
                 if let Some(parent) = path.parent() {
-                    fs::create_dir_all(parent).map_err(folder(parent))?;
+                    datafuse_space::make_folder(parent).map_err(folder(parent))?;
                 }
                 Ok(Writing { path: path.clone(), _temporary: None })
             }

@@ -209,6 +209,10 @@ impl Error {
             Self::OtherSpace { .. } | Self::KeyForgotten { .. } => {
                 "protect the source again: datafuse protect FILE --space space.yaml --party NAME --key NAME.key".into()
             }
+            Self::Folder { path, source } if source.kind() == std::io::ErrorKind::NotFound => {
+                let above = path.parent().unwrap_or(path).display();
+                format!("mount what lies at {above}, or make it (mkdir -p {above}), or name another place with --out")
+            }
             Self::Folder { .. } => "make its parent folder writable, or name another place with --out".into(),
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),

@@ -378,6 +378,13 @@ fn folder(field: &'static str, path: &Path, findings: &mut Vec<Finding>) -> bool
                     format!("{} can never be a folder: {} is a file", path.display(), file.display()),
                     "move that file away, or give another path",
                 ));
+            } else if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty() && !above.exists()) {
+                findings.push(Finding::new(
+                    Severity::Warning,
+                    field,
+                    format!("there is no folder {} in which {} would be made", above.display(), path.display()),
+                    format!("mount what lies there, or make it: mkdir -p {}", above.display()),
+                ));
             }
             false
         }

@@ -86,6 +86,19 @@ pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
+/// Makes a folder where it is missing, and tells whether it is new; none above it. Below a share that is not mounted, what is
+/// written would be out of sight once it is.
+///
+/// # Errors
+/// What the system says where there is no folder afterwards.
+pub fn make_folder(path: &Path) -> std::io::Result<bool> {
+    match std::fs::create_dir(path) {
+        Ok(()) => Ok(true),
+        Err(_) if path.is_dir() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes a folder for its owner alone (mode 0700) where there is none.
 pub(crate) fn create_private_folder(folder: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();

@@ -285,7 +285,7 @@ pub enum Error {
     NoRandomness(getrandom::Error),
 }
 
-/// Whether what kept a file from being read or written may be over later: room can be made, and a share can come back.
+/// Whether what kept a file from being read or written may be over later by itself: room can be made, and a share can come back.
 #[must_use]
 pub fn passes(kind: io::ErrorKind) -> bool {
     matches!(
@@ -299,20 +299,46 @@ pub fn passes(kind: io::ErrorKind) -> bool {
     )
 }
 
+/// Whether a place that was good when the program began may be good again once somebody has seen to it: permissions come back,
+/// a share is mounted. Where this is no new place, that is worth waiting for like what [`passes`].
+#[must_use]
+pub fn is_mendable(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotFound)
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// Whether the same may succeed later without anybody changing a thing.
+    /// Whether the same may succeed later, at a place where it did before.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Mailbox { trouble, .. } => trouble.is_retryable(),
             // A share that parties have in common may be away for a while.
             Self::NoFolder { what, .. } => *what == "mailbox",
-            Self::Io { source, .. } => passes(source.kind()),
+            Self::Io { source, .. } => passes(source.kind()) || is_mendable(source.kind()),
             _ => false,
+        }
+    }
+
+    /// Gives the error's class where an event failed of it: a short fixed name for audit lines, dead letters and metrics.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Io { .. }
+            | Self::NoFolder { .. }
+            | Self::Mailbox { .. }
+            | Self::MessageTooLarge { .. }
+            | Self::UnsafeMessageName
+            | Self::CannotRemove { .. }
+            | Self::NotAdmitted { .. } => "mailbox",
+            Self::UnknownParticipant { .. } => "participant-unknown",
+            Self::UnknownDataset { .. } => "dataset-unknown",
+            Self::Protocol(_) => "protocol",
+            Self::NoRandomness(_) => "no-randomness",
+            _ => "space",
         }
     }
 
@@ -338,7 +364,7 @@ impl Error {
                 "give its path with --key, or make one with `datafuse keygen --out FILE`".into()
             }
             Self::NoFolder { path, .. } => {
-                format!("make the folder (mkdir -p {}), or correct the path in space.yaml", path.display())
+                format!("mount or make it (mkdir -p {}), or correct the path in space.yaml", path.display())
             }
             Self::TooLarge { .. } | Self::NotText { .. } => "check that this is the file you mean".into(),
             Self::Syntax { problem, .. } => return problem.remedy(),

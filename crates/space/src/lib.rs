@@ -30,7 +30,8 @@ mod testing;
 
 pub use agreement::{Dataset, Draft, Participant, Party, Role, Space, Table};
 pub use check::{Finding, Severity};
-pub use error::{Error, Result, passes};
+pub use durable::make_folder;
+pub use error::{Error, Result, is_mendable, passes};
 pub use layout::Layout;
 pub use location::{DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable};
 pub use mailbox::{FolderMailbox, HttpMailbox, Mailbox, MessageName, ObjectStoreMailbox};

@@ -43,7 +43,7 @@ fn a_folder_conforms() {
 #[test]
 fn a_folder_opened_by_its_place_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("shared/mailbox");
+    let path = folder.path().join("mailbox");
     folder_conforms(&path, mailbox::open(&MailboxPlace::Folder(path.clone())).unwrap().as_ref());
 }
 

@@ -11,7 +11,7 @@ mod fault;
 mod line;
 mod verify;
 
-use std::{fmt, fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use datafuse_core::{id::EventId, keys::PartyKeys, name::PublicName, root::Root};
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     event::Event,
     metrics::{Ended, Metrics},
+    workload::create_private_folder,
 };
 use chain::Chain;
 
@@ -49,16 +50,15 @@ impl AuditLog {
     /// before its present one.
     ///
     /// # Errors
-    /// [`Error::Audit`] if the file cannot be opened for appending.
+    /// [`Error::Audit`] if the file cannot be opened for appending, [`Error::Folder`].
     pub fn open(path: impl Into<PathBuf>, root: Root, keys: Arc<PartyKeys>, former: &[PublicName]) -> Result<Self> {
         let path = path.into();
         let names = std::iter::once(keys.identity().public_name()).chain(former.iter().cloned()).collect();
         let chain = Chain { path, root, keys, names };
-        let made = match chain.path.parent() {
-            Some(folder) => fs::create_dir_all(folder),
-            None => Ok(()),
-        };
-        match made.and_then(|()| chain.create()) {
+        if let Some(folder) = chain.path.parent() {
+            create_private_folder(folder)?;
+        }
+        match chain.create() {
             Ok(()) => Ok(Self { chain: Some(Arc::new(chain)), metrics: Metrics::default() }),
             Err(source) => Err(Error::Audit { path: chain.path, source }),
         }
@@ -192,9 +192,8 @@ fn line(msg: &str, event: Option<(&EventId, &str)>) -> AuditLine {
 
 /// Whether errors of a class say that policy or agreement do not allow what was asked for.
 fn is_refusal(class: &str) -> bool {
-    const REFUSALS: [&str; 8] = [
+    const REFUSALS: [&str; 7] = [
         "epoch-open",
-        "epoch-announced",
         "too-few-holders",
         "not-provided",
         "recipient-not-provided",

@@ -2,10 +2,13 @@
 //! a token, a key or a password: events are described by their size and shape, queues by their address without
 //! credentials.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use datafuse_core::id::{DatasetId, Epoch, ParticipantId};
-use datafuse_space::passes;
+use datafuse_space::{is_mendable, passes};
 
 /// The result of an operation of the workload.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -372,6 +375,8 @@ impl Error {
             Self::NoEpoch | Self::NotEnrolled { .. } | Self::DatasetMissing { .. } | Self::SpaceUnreadable { .. } => {
                 true
             }
+            // The right disk may be mounted yet.
+            Self::EpochAnnounced { .. } => true,
             Self::Space(error) => error.is_retryable(),
             Self::Delivery(error) => error.is_retryable(),
             Self::Engine(error) => error.is_retryable(),
@@ -385,12 +390,14 @@ impl Error {
                         // How a full disk shows where it is a file or a flush that finds it full.
                         | rusqlite::ErrorCode::SystemIoFailure
                         | rusqlite::ErrorCode::CannotOpen
+                        | rusqlite::ErrorCode::ReadOnly
+                        | rusqlite::ErrorCode::PermissionDenied
                 )
             ),
-            Self::QueueFolder { source, .. }
-            | Self::Audit { source, .. }
-            | Self::Folder { source, .. }
-            | Self::Output { source, .. } => passes(source.kind()),
+            Self::QueueFolder { source, .. } | Self::Audit { source, .. } => passes(source.kind()),
+            Self::Folder { source, .. } | Self::Output { source, .. } => {
+                passes(source.kind()) || is_mendable(source.kind())
+            }
             _ => false,
         }
     }
@@ -452,7 +459,7 @@ impl Error {
             Self::Protocol(_) => "protocol",
             Self::Engine(_) => "engine",
             Self::TokenTable(error) => error.class(),
-            Self::Space(_) => "space",
+            Self::Space(error) => error.class(),
             Self::SignedReport(_) => "signed-report",
             Self::Delivery(error) => error.class(),
             Self::Platform(error) => error.class(),
@@ -497,6 +504,7 @@ impl Error {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     "free some space on that disk".to_owned()
                 }
+                io::ErrorKind::NotFound => missing(path, "the space file's 'queue'"),
                 _ => "another folder in the space file's 'queue'".to_owned(),
             },
             Self::CaFile { .. } => "TLS_CAFILE=FILE with PEM certificates".to_owned(),
@@ -513,6 +521,7 @@ impl Error {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     "free some space on that disk".to_owned()
                 }
+                io::ErrorKind::NotFound => missing(path, "--state or the space file's 'state'"),
                 _ => format!("make {} writable, or name another folder in the space file's 'state'", path.display()),
             },
             Self::State(_) => "see that the disk has room, and that the space file's 'state' folder can be written".to_owned(),
@@ -567,6 +576,7 @@ impl Error {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     "free some space on that disk; the event is tried again".to_owned()
                 }
+                io::ErrorKind::NotFound => missing(path, "the space file's 'outputs' or DATA_USER_OUTPUT_LOCATION"),
                 _ => format!(
                     "make {} writable, or name another folder in the space file's 'outputs' or DATA_USER_OUTPUT_LOCATION",
                     path.parent().unwrap_or(path).display()
@@ -635,6 +645,12 @@ impl From<crate::platform::PlatformError> for Error {
     fn from(error: crate::platform::PlatformError) -> Self {
         Self::Platform(Box::new(error))
     }
+}
+
+/// What to do about a folder that cannot be made because the one above it is not there.
+fn missing(path: &Path, named_in: &str) -> String {
+    let above = path.parent().unwrap_or(path).display();
+    format!("mount what lies at {above}, or make it (mkdir -p {above}), or name another folder in {named_in}")
 }
 
 fn names(ids: &[ParticipantId]) -> String {

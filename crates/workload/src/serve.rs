@@ -5,6 +5,7 @@
 //! | done, done before, or of an unknown type | audited, acknowledged |
 //! | malformed, or failed for good | audited, put aside as a dead letter: id and error class, nothing else |
 //! | failed, may succeed later | audited, given back after a pause; after [`MAX_DELIVERIES`] deliveries put aside |
+//! | failed, and a place that every event needs is away | the same, and no event is taken until it is there again |
 //! | a stop leaves it no time | given back as it is |
 //! | the process dies | delivered again, here or elsewhere; what is there already is not done again |
 //!
@@ -27,6 +28,7 @@ use crate::{
     outcome::{Outcome, Stage},
     processor::process,
     queue::{Delivery, MAX_DELIVERIES, Queue},
+    ready::Readiness,
     step::{self, Step},
     workload::Workload,
 };
@@ -73,6 +75,7 @@ pub async fn serve(
     mut hear: impl FnMut(&Served),
 ) -> Result<Served> {
     let mut jobs = workload.jobs()?;
+    let readiness = Arc::new(workload.readiness());
     let workload = Arc::new(Mutex::new(workload));
     let mut silence = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     let served = loop {
@@ -100,6 +103,9 @@ pub async fn serve(
                 span.in_scope(|| hear(&served));
                 if options.once || matches!(served, Served::Stopped) {
                     break Ok(served);
+                }
+                if matches!(&served, Served::Failed(error) if error.is_retryable()) {
+                    places(&readiness, &mut stop).await;
                 }
             }
             // Another consumer has the event; its outcome is the same.
@@ -139,6 +145,30 @@ pub fn span_of(event: &Event) -> Span {
         otel.status_code = Empty,
         error = Empty
     )
+}
+
+/// Waits until the places that every event needs can be used, so that an outage costs the events that wait none of their attempts.
+async fn places(readiness: &Arc<Readiness>, stop: &mut watch::Receiver<bool>) {
+    let mut wait = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut told = None;
+    while !*stop.borrow() {
+        let looked = Arc::clone(readiness);
+        let away = task::spawn_blocking(move || looked.away()).await.ok().flatten();
+        match away {
+            Some((place, why)) if told != away => {
+                tracing::warn!(place, why, "no events are taken until this place can be used");
+                told = away;
+            }
+            Some(_) => {}
+            None => {
+                if told.is_some() {
+                    tracing::info!("every place can be used again: events are taken");
+                }
+                return;
+            }
+        }
+        pause(stop, wait.pause()).await;
+    }
 }
 
 /// Waits, unless a stop is asked for.

@@ -51,7 +51,7 @@ pub struct Workload {
     state: State,
     audit: AuditLog,
     at_work: Option<(EventId, String)>,
-    mailbox: Box<dyn Mailbox>,
+    mailbox: Arc<dyn Mailbox>,
     directory: Box<dyn Directory>,
     options: Options,
 }
@@ -71,14 +71,16 @@ impl Workload {
             layout.state.clone_from(state);
         }
         create_private_folder(&layout.state)?;
-        create_private_folder(&layout.fused())?;
+        if create_private_folder(&layout.fused())? {
+            tracing::info!("there was no state in {}: a new one begins", layout.state.display());
+        }
         let root = space.root();
         // A former key's seals are replaced in here, which nobody may look at meanwhile.
         let alone = lock(&layout.state)?;
         let former: Vec<_> = keys.former_tokens().iter().map(|secret| secret.state_key(&root)).collect();
         let state = State::open(&layout.state_db(), &root, keys.token().state_key(&root), &former)?;
         drop(alone);
-        let mailbox = mailbox::open(&layout.workload_mailbox())?;
+        let mailbox = Arc::from(mailbox::open(&layout.workload_mailbox())?);
         let keys = Arc::new(keys);
         let audit = AuditLog::open(layout.audit(), root, Arc::clone(&keys), space.workload_former())?;
         let directory = Box::new(SpaceFile);
@@ -129,7 +131,8 @@ impl Workload {
     /// What tells whether events can be processed, for as long as the process lives.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        Readiness::new(&self.layout, self.root, Arc::clone(&self.keys), self.metrics().clone())
+        let (space, keys, mailbox) = (&self.space, Arc::clone(&self.keys), Arc::clone(&self.mailbox));
+        Readiness::new(&self.layout, space, keys, Some(mailbox), self.metrics().clone())
     }
 
     /// Says which event is at work from now on.
@@ -232,11 +235,20 @@ pub(crate) struct StateLock {
     _file: File,
 }
 
-/// Makes a folder that only its owner reads.
-pub(crate) fn create_private_folder(path: &Path) -> Result<()> {
+/// Makes a folder that only its owner reads, where it is missing; none above it, which would hide that a disk is not mounted.
+/// Tells whether it is new.
+pub(crate) fn create_private_folder(path: &Path) -> Result<bool> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    #[allow(unused_mut)]
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|source| Error::Folder { action: "create", path: path.to_owned(), source })
+    match builder.create(path) {
+        Ok(()) => Ok(true),
+        // Another process was faster.
+        Err(_) if path.is_dir() => Ok(false),
+        Err(source) => Err(Error::Folder { action: "create", path: path.to_owned(), source }),
+    }
 }

@@ -1,11 +1,13 @@
 //! `datafuse doctor`: looks for what could go wrong, before it does.
 
+mod places;
 mod platform;
 
 use std::path::Path;
 
+use datafuse_core::keys::PartyKeys;
 use datafuse_group::{Backend, BackendError};
-use datafuse_space::{Severity, check};
+use datafuse_space::{Party, Severity, Space, check};
 use datafuse_workload::{
     platform::{Environment, which_queue},
     queue,
@@ -28,13 +30,12 @@ struct Check {
 pub(super) fn doctor(args: &DoctorArgs, console: &Console) -> Result<()> {
     let group = GroupBackends::of_this_machine();
     let mut checks = vec![machine(), randomness(), temporary_files(), environment(), group.check()];
-    if let Some(key) = &args.key {
-        checks.push(key_file(key, args));
+    let space = args.space.as_deref().and_then(|path| space_file(path, &mut checks));
+    let keys = args.key.as_deref().and_then(|path| key_file(path, args, space.as_ref(), &mut checks));
+    if let Some(space) = &space {
+        checks.extend(places::checks(args, space, keys)?);
     }
-    if let Some(space) = &args.space {
-        checks.push(space_file(space));
-    }
-    if let Some(redis) = &args.redis {
+    if let Some(redis) = args.redis.as_deref().filter(|_| space.is_none()) {
         checks.push(redis_server(redis)?);
     }
     if let Ok(environment) = Environment::from_process() {
@@ -149,22 +150,33 @@ impl GroupBackends {
     }
 }
 
-fn key_file(path: &Path, args: &DoctorArgs) -> Check {
+/// Opens the key file, and tells whose it is in the space.
+fn key_file(path: &Path, args: &DoctorArgs, space: Option<&Space>, checks: &mut Vec<Check>) -> Option<PartyKeys> {
     match passphrase::open_sealed(path, &args.passphrase, args.sealed_passphrase_file.as_deref()) {
         Ok(opened) => {
             let protection = if opened.is_under_passphrase() { "under a passphrase" } else { "without a passphrase" };
-            let fingerprint = opened.keys.identity().public_name().fingerprint();
-            let words = format!("{}: fingerprint {fingerprint}, {protection}", path.display());
-            Check { what: "key file", good: true, words }
+            let name = opened.keys.identity().public_name();
+            let words = format!("{}: fingerprint {}, {protection}", path.display(), name.fingerprint());
+            checks.push(Check { what: "key file", good: true, words });
+            if let Some(space) = space {
+                let (good, words) = match space.party(&name) {
+                    Some(Party::Workload) => (true, "the workload's".to_owned()),
+                    Some(Party::Participant(id)) => (true, format!("that of '{id}'")),
+                    None => (false, "nobody's in this space; try: the space.yaml that has its public name".to_owned()),
+                };
+                checks.push(Check { what: "whose key", good, words });
+            }
+            Some(opened.keys)
         }
         Err(Failure { fact, remedy, .. }) => {
             let words = remedy.map(|remedy| format!("{fact}; try: {remedy}")).unwrap_or(fact);
-            Check { what: "key file", good: false, words }
+            checks.push(Check { what: "key file", good: false, words });
+            None
         }
     }
 }
 
-fn space_file(path: &Path) -> Check {
+fn space_file(path: &Path, checks: &mut Vec<Check>) -> Option<Space> {
     let (space, findings) = check::check_file(path);
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let good = space.is_some() && errors == 0;
@@ -173,7 +185,8 @@ fn space_file(path: &Path) -> Check {
     } else {
         format!("{}: {errors} errors; datafuse space check tells which", path.display())
     };
-    Check { what: "space file", good, words }
+    checks.push(Check { what: "space file", good, words });
+    space
 }
 
 fn redis_server(url: &str) -> Result<Check> {

@@ -223,15 +223,20 @@ pub(super) fn runtime() -> Result<Runtime> {
 fn open_workload(space: Space, args: &WorkloadArgs, environment: &Environment) -> Result<Workload> {
     let sealed = args.sealed_passphrase_file.as_deref();
     let keys = passphrase::open_sealed(&args.key, &args.passphrase, sealed)?.keys;
-    let on_platform = environment.is_platform().then(|| PathBuf::from(Environment::DEFAULT_USER_OUTPUT));
     let options = Options {
         limits: limits(&args.limits),
-        outputs: args.outputs.clone().or_else(|| environment.user_output.clone()).or(on_platform),
+        outputs: args.outputs.clone().or_else(|| outputs_of(environment)),
         state: args.state.clone(),
         allow_hosts: args.allow_hosts.clone(),
         delivery: DeliverySettings::from_process(),
     };
     Ok(Workload::open(space, keys, options)?.with_directory(directory::of(environment)?))
+}
+
+/// The folder for reports that the environment names.
+pub(super) fn outputs_of(environment: &Environment) -> Option<PathBuf> {
+    let on_platform = || environment.is_platform().then(|| PathBuf::from(Environment::DEFAULT_USER_OUTPUT));
+    environment.user_output.clone().or_else(on_platform)
 }
 
 pub(super) fn queue_of(space: &Space, redis: Option<&str>, environment: &Environment) -> Result<QueueChoice> {

@@ -9,7 +9,7 @@ use datafuse_core::{
     normalize::Profile,
 };
 use datafuse_engine::contract::Contract;
-use datafuse_space::{Draft, Severity, Space, agreement, check};
+use datafuse_space::{Draft, Severity, Space, agreement, check, make_folder};
 use serde_json::json;
 
 use crate::{
@@ -95,6 +95,10 @@ fn init(args: SpaceInitArgs, console: &Console) -> Result<()> {
     draft.kinds = args.identifiers.iter().map(|kind| parse_kind(kind)).collect::<Result<_>>()?;
     draft.min_count = args.min_count;
     draft.shared = args.shared.map(|shared| std::path::absolute(&shared).unwrap_or(shared));
+    if let Some(shared) = &draft.shared {
+        // Where there is nothing to make it in, `space check` says so on each party's machine.
+        let _ = make_folder(shared);
+    }
     let space = Space::found(draft, Space::draw_nonce()?)?;
     let failed = |source| Failure::file("write", &args.out, &source);
     let mut file = File::create_new(&args.out).map_err(failed)?;

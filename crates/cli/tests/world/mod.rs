@@ -3,10 +3,12 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 pub struct World {
@@ -34,6 +36,20 @@ impl Said {
         assert!(self.err.contains("Error: "), "{}", self.err);
         assert!(self.err.contains(fact), "expected '{fact}' in:\n{}", self.err);
         assert!(self.err.contains("Try: "), "no remedy in:\n{}", self.err);
+        self
+    }
+
+    /// Checks what its remedy holds.
+    #[track_caller]
+    pub fn tries(self, words: &str) -> Self {
+        let remedy = self.err.split_once("Try: ").map_or("", |(_, remedy)| remedy);
+        assert!(remedy.contains(words), "expected '{words}' in:\n{}", self.err);
+        self
+    }
+
+    #[track_caller]
+    pub fn says_in_out(self, words: &str) -> Self {
+        assert!(self.out.contains(words), "expected '{words}' in:\n{}", self.out);
         self
     }
 }
@@ -186,4 +202,67 @@ pub fn get(address: &str, path: &str) -> (u16, String) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
+}
+
+/// `datafuse serve`, killed when it is dropped.
+pub struct Serve {
+    pub child: Child,
+    pub said: Arc<Mutex<String>>,
+}
+
+impl Serve {
+    pub fn start(world: &World, args: &[&str]) -> Self {
+        let mut command = world.command("workload");
+        command.args(["serve", "--key", "party.key"]).args(args).stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (stderr, to) = (child.stderr.take().unwrap(), Arc::clone(&said));
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                to.lock().unwrap().push_str(&(line.unwrap() + "\n"));
+            }
+        });
+        Self { child, said }
+    }
+
+    /// Waits until what it says holds something, and gives what follows it on that line.
+    pub fn says(&self, words: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let said = self.said.lock().unwrap().clone();
+            if let Some((_, rest)) = said.split_once(words) {
+                return rest.lines().next().unwrap_or_default().to_owned();
+            }
+            assert!(Instant::now() < until, "'{words}' is not in:\n{said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the numbers hold a line.
+    pub fn await_number(&self, address: &str, line: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (status, text) = get(address, "/metrics");
+            assert_eq!(status, 200, "{text}");
+            if text.lines().any(|found| found.trim_end() == line) {
+                return text;
+            }
+            assert!(Instant::now() < until, "'{line}' is not in:\n{text}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    #[cfg(unix)]
+    pub fn terminate(&mut self) {
+        let pid = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

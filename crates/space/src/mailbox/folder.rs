@@ -37,17 +37,20 @@ impl FolderMailbox {
         }
     }
 
-    /// Opens a mailbox, making its folder first where it is missing. Who may enter it is left to the umask, because parties
-    /// share it.
+    /// Opens a mailbox, making its folder first where it is missing, but none above it: below a share that is not mounted,
+    /// messages would be out of sight once it is. Who may enter it is left to the umask, because parties share it.
     ///
     /// # Errors
-    /// [`Error::NoFolder`] where something else lies under that name, [`Error::Io`].
+    /// [`Error::NoFolder`] where something else lies under that name, or no folder above it; [`Error::Io`].
     pub fn open_or_create(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
-        if !folder.exists() {
-            std::fs::create_dir_all(&folder).map_err(|source| Error::io("create", &folder, source))?;
+        match durable::make_folder(&folder) {
+            // What lies there, or that there is nothing, is seen when it is opened.
+            Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+                Err(Error::io("create", &folder, error))
+            }
+            _ => Self::open(folder),
         }
-        Self::open(folder)
     }
 
     /// The folder.
@@ -125,6 +128,7 @@ mod tests {
 
     fn mailbox() -> (tempfile::TempDir, FolderMailbox) {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("a")).unwrap();
         let mailbox = FolderMailbox::open_or_create(folder.path().join("a/mailbox")).unwrap();
         (folder, mailbox)
     }
@@ -187,6 +191,15 @@ mod tests {
         let error = FolderMailbox::open(folder.path().join("none")).unwrap_err();
         assert!(error.to_string().contains("none"), "{error}");
         assert!(error.remedy().is_some());
+    }
+
+    #[test]
+    fn below_a_share_that_is_not_mounted_no_mailbox_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = FolderMailbox::open_or_create(folder.path().join("share/mailbox")).unwrap_err();
+        assert!(matches!(error, Error::NoFolder { what: "mailbox", .. }), "{error}");
+        assert!(error.is_retryable());
+        assert!(!folder.path().join("share").exists());
     }
 
     #[cfg(unix)]

@@ -1,8 +1,9 @@
 #![allow(clippy::unwrap_used)]
+
 //! What the log says, that it never says more, and that nothing can be done to it unseen.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
 };

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use datafuse_core::id::ParticipantId;
 use datafuse_engine::dataset::Refusal;
-use datafuse_space::passes;
+use datafuse_space::{is_mendable, passes};
 
 use super::settings::CA_FILE_VARIABLE;
 
@@ -125,8 +125,7 @@ impl DeliveryError {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Busy { .. } | Self::NoClient => true,
             Self::Bucket { source, .. } => source.is_retryable(),
-            // A folder that is not there may be a share that is not mounted yet.
-            Self::Folder { source, .. } => source.kind() == io::ErrorKind::NotFound || passes(source.kind()),
+            Self::Folder { source, .. } => passes(source.kind()) || is_mendable(source.kind()),
             _ => false,
         }
     }

@@ -354,6 +354,15 @@ pub(super) fn announced(workload: &Workload, or_formerly: bool) -> Result<Option
     Ok(names.find_map(|name| Announcement::verify(&bytes, workload.root(), name).ok()))
 }
 
+/// A state without an epoch is not this workload's where it announced one: its disk is not there, and going on with an empty one
+/// would lose what is on it. Only an `INITIALIZE` that says so begins anew.
+pub(super) fn refuse_if_lost(workload: &Workload) -> Result<()> {
+    if workload.state().open_epoch()?.is_some() {
+        return Ok(());
+    }
+    announced(workload, true)?.map_or(Ok(()), |announced| Err(Error::EpochAnnounced { epoch: announced.epoch }))
+}
+
 /// A state that is older than what was announced is a former backup: going on with it would undo what followed.
 fn refuse_if_behind(workload: &Workload, open: &OpenEpoch) -> Result<()> {
     match announced(workload, false)? {

@@ -36,6 +36,9 @@ pub fn process(workload: &mut Workload, event: &Event, progress: Progress<'_>) -
     workload.begin(event);
     workload.state().check_key()?;
     workload.reread_space()?;
+    if event.event_type != EventType::Initialize {
+        enrol::refuse_if_lost(workload)?;
+    }
     if workload.state().is_done(&event.id)? {
         workload.jobs()?.done_before(&event.id)?;
         return Ok(Outcome::AlreadyDone);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use datafuse_core::id::EventId;
+use datafuse_space::make_folder;
 
 use crate::{
     error::{Error, Result},
@@ -14,11 +15,13 @@ use crate::{
     step::{self, Step},
 };
 
-/// Makes an empty folder beside the one to come.
+/// Makes an empty folder beside the one to come; the folder of all outputs too, where it is missing, but none above that.
 pub(super) fn prepare(outputs: &Path, event: &EventId) -> Result<PathBuf> {
     let part = outputs.join(temporary_name(event));
     let _ = fs::remove_dir_all(&part);
-    fs::create_dir_all(&part).map_err(|source| failed("create", &part, source))?;
+    for folder in [outputs, &part] {
+        make_folder(folder).map_err(|source| failed("create", folder, source))?;
+    }
     Ok(part)
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use ulid::{Generator, Ulid};
 
-use super::lane::{Claim, Lane, Waiting, failed, list, remove, sync_folder};
+use super::lane::{Claim, Lane, Waiting, failed, list, make_folder, remove, sync_folder};
 use crate::{
     error::{Error, Result},
     queue::{
@@ -42,16 +42,20 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn open(root: PathBuf, streams: &[StreamName]) -> Result<Self> {
         let (owners, tmp) = (root.join("owners"), root.join("tmp"));
-        for path in [&owners, &tmp] {
-            fs::create_dir_all(path).map_err(failed("make the folder", path))?;
+        let streams_folder = root.join("streams");
+        for path in [&root, &owners, &tmp] {
+            make_folder(path)?;
         }
         let owner = Ulid::generate();
         let streams = in_order(streams);
         let main = main_of(&streams);
         let folder_of = |stream: &StreamName| match stream.as_str() {
             DEFAULT_STREAM => root.clone(),
-            name => root.join("streams").join(name),
+            name => streams_folder.join(name),
         };
+        if streams.iter().any(|stream| stream.as_str() != DEFAULT_STREAM) {
+            make_folder(&streams_folder)?;
+        }
         let lanes = streams.into_iter().map(|stream| Lane::open(&folder_of(&stream), stream, owner));
         let lanes = lanes.collect::<Result<_>>()?;
         // Locked before it appears under its name: nobody ever sees it unlocked while this consumer lives.

@@ -89,8 +89,8 @@ impl Lane {
     pub(super) fn open(folder: &Path, name: StreamName, owner: Ulid) -> Result<Self> {
         let inside = |name: &str| folder.join(name);
         let (ready, work, dead) = (inside("ready"), inside("work"), inside("dead"));
-        for path in [&ready, &work, &dead] {
-            fs::create_dir_all(path).map_err(failed("make the folder", path))?;
+        for path in [folder, &ready, &work, &dead] {
+            make_folder(path)?;
         }
         Ok(Self { name, ready, dead, work, owner, state: Mutex::default() })
     }
@@ -257,6 +257,10 @@ pub(super) fn list<T: Ord>(folder: &Path, parse: fn(&str) -> Option<T>) -> Resul
     each(folder, parse, |one| all.push(one))?;
     all.sort_unstable();
     Ok(all)
+}
+
+pub(super) fn make_folder(path: &Path) -> Result<()> {
+    datafuse_space::make_folder(path).map(drop).map_err(failed("make the folder", path))
 }
 
 pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
