@@ -191,7 +191,9 @@ impl From<datafuse_workload::Error> for Failure {
             E::Jobs(ref error) => match **error {
                 JobsError::Unknown { .. } => Code::Usage,
                 JobsError::EventGone { .. } => Code::Data,
-                JobsError::NotRetryable { .. } | JobsError::AlreadyRetried { .. } => Code::Refused,
+                JobsError::NotRetryable { .. } | JobsError::AlreadyRetried { .. } | JobsError::WithoutQueue { .. } => {
+                    Code::Refused
+                }
                 _ => Code::Configuration,
             },
             E::Platform(ref platform) => of_platform(platform),

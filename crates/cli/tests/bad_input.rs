@@ -299,3 +299,18 @@ fn flags_that_make_no_sense_are_usage_errors() {
     world.protect_file("acme", "customers.csv", &["--delimiter", "||"]).refused(2, "--delimiter");
     world.protect_file("acme", "nothing.csv", &["--identifier", "email=email"]).refused(4, "nothing.csv");
 }
+
+#[test]
+fn rejected_rows_of_an_earlier_run_are_no_source_of_the_next() {
+    let world = World::new(&["acme", "globex"], &[]);
+    world.event("INITIALIZE").done();
+    world.enrol_all(&["acme", "globex"]);
+    fs::create_dir(world.path("acme/in")).unwrap();
+    fs::write(world.path("acme/in/a.csv"), "email\nann@example.com\nnot an address\n").unwrap();
+    for _ in 0..2 {
+        world.protect_file("acme", "in/*.csv", &["--quarantine", "in/a.rejected.csv"]).done();
+        assert!(world.path("acme/in/a.rejected.csv").exists());
+    }
+    // Only a pattern that names them finds them.
+    world.protect_file("acme", "in/*.rejected.csv", &[]).refused(4, "email");
+}

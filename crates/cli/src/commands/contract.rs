@@ -138,6 +138,11 @@ fn text(result: &ModelResult) -> String {
     if result.rejected > 0 {
         text.push_str(&format!(", {} more could not be read", count(result.rejected)));
     }
+    match result.count(RuleOutcome::NotChecked) {
+        0 => {}
+        1 => text.push_str(", 1 rule not checked"),
+        rules => text.push_str(&format!(", {rules} rules not checked")),
+    }
     text.push('\n');
     for line in &lines {
         let row = format!(

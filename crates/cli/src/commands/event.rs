@@ -354,7 +354,11 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
             format!("{}{places}{warned}", folder.join("report.json").display())
         }
         Outcome::Checked { folder, report } => {
-            format!("{}: {}", report.verdict.as_str(), folder.join("quality.json").display())
+            let unchecked = match report.count(RuleOutcome::NotChecked) {
+                0 => String::new(),
+                rules => format!(" as far as checked (rules that are not checked: {rules})"),
+            };
+            format!("{}{unchecked}: {}", report.verdict.as_str(), folder.join("quality.json").display())
         }
         _ => "done".to_owned(),
     };

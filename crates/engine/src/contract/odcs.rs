@@ -33,6 +33,69 @@ const KNOWN_OPTIONS: [&str; 10] = [
     "enum",
 ];
 
+/// The keys of an object and of a property, versions 3.0 and 3.1. Another one may be a slip that silences a rule.
+const OBJECT_KEYS: [&str; 15] = [
+    "id",
+    "name",
+    "physicalName",
+    "physicalType",
+    "businessName",
+    "description",
+    "logicalType",
+    "dataGranularityDescription",
+    "properties",
+    "relationships",
+    "quality",
+    "tags",
+    "customProperties",
+    "authoritativeDefinitions",
+    "deprecated",
+];
+const PROPERTY_KEYS: [&str; 31] = [
+    "id",
+    "name",
+    "physicalName",
+    "physicalType",
+    "businessName",
+    "description",
+    "logicalType",
+    "logicalTypeOptions",
+    "primaryKey",
+    "primaryKeyPosition",
+    "required",
+    "unique",
+    "partitioned",
+    "partitionKeyPosition",
+    "classification",
+    "encryptedName",
+    "transformSourceObjects",
+    "transformLogic",
+    "transformDescription",
+    "examples",
+    "criticalDataElement",
+    "properties",
+    "items",
+    "map",
+    "relationships",
+    "quality",
+    "tags",
+    "customProperties",
+    "authoritativeDefinitions",
+    "enum",
+    "deprecated",
+];
+
+/// Shows the keys that the standard does not have as rules that are not checked.
+fn unknown_keys(node: &Node<'_>, known: &[&str], column: Option<&str>, rules: &mut Vec<Rule>) -> Result<(), Problem> {
+    for (key, field) in node.fields()? {
+        if !known.contains(&key) {
+            let why = "the standard has no such key here; is it misspelt?";
+            rules.push(not_checked(&field.place, RuleKind::Other, column, key, why));
+        }
+    }
+    Ok(())
+}
+
 impl Contract {
     /// Reads a contract file of the Open Data Contract Standard.
     ///
@@ -160,6 +223,7 @@ fn model(object: &Node<'_>) -> Result<Model, Problem> {
         let why = "relationships between models are not checked";
         rules.push(not_checked(&relationships.place, RuleKind::Other, None, "relationships", why));
     }
+    unknown_keys(object, &OBJECT_KEYS, None, &mut rules)?;
     quality::rules(object, Of { dialect: Dialect::Odcs, model: &name, column: None }, &mut rules)?;
     for rule in &mut rules {
         if let Check::Duplicates(columns) = &mut rule.check {
@@ -229,6 +293,7 @@ fn property_rules(property: &Node<'_>, column: &Column, model: &str, rules: &mut
             rules.push(not_checked(&node.place, RuleKind::Other, name, field, why));
         }
     }
+    unknown_keys(property, &PROPERTY_KEYS, name, rules)?;
     quality::rules(property, Of { dialect: Dialect::Odcs, model, column: name }, rules)
 }
 

@@ -395,7 +395,11 @@ fn open_rows(
     })
 }
 
-/// Gives the files that match a pattern, sorted by name; of a file that is named like a pattern, itself.
+/// How the names end of the files in which `protect` leaves the rows of a source that it rejected, beside that source.
+const REJECTED_SUFFIX: &str = ".rejected.csv";
+
+/// Gives the files that match a pattern, sorted by name; of a file that is named like a pattern, itself. Files of rejected rows lie
+/// beside their sources and are none themselves: only a pattern that names them finds them.
 ///
 /// # Errors
 ///
@@ -409,7 +413,8 @@ pub fn matching_files(pattern: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in glob::glob(pattern).map_err(invalid)? {
         let path = entry.map_err(|error| Error::io(error.path().to_owned(), "read", error.into()))?;
-        if !path.is_dir() {
+        let is_rejected = path.to_string_lossy().ends_with(REJECTED_SUFFIX);
+        if !path.is_dir() && (!is_rejected || pattern.ends_with(REJECTED_SUFFIX)) {
             files.push(path);
         }
     }

@@ -151,7 +151,7 @@ fn describe(error: &serde_saphyr::Error) -> Problem {
         | Yaml::SerdeInvalidValue { expected, .. }
         | Yaml::SerdeInvalidLength { expected, .. } => Problem::WrongShape { expected: expected.clone() },
         Yaml::Unexpected { expected, .. } => Problem::WrongShape { expected: in_our_words(expected).to_owned() },
-        Yaml::InvalidScalar { ty, .. } => Problem::WrongShape { expected: (*ty).to_owned() },
+        Yaml::InvalidScalar { ty, .. } => Problem::WrongShape { expected: in_our_words(ty).to_owned() },
         Yaml::NullIntoString { .. } => Problem::WrongShape { expected: "a text, found nothing".into() },
         // Only our own refusals arrive as free text: they name rules.
         Yaml::Message { msg, .. } => {
@@ -189,6 +189,10 @@ fn in_our_words(expected: &'static str) -> &'static str {
         "string scalar" => "a text",
         "mapping start" => "fields (name: value)",
         "sequence start" => "a list",
+        "u8" | "u16" | "u32" | "u64" => "a whole number, not below 0",
+        "i64" => "a whole number",
+        "f64" => "a number",
+        "bool" => "true or false",
         other => other,
     }
 }
@@ -298,7 +302,7 @@ mod tests {
             ("id: retail-2026", "id: !include x", "anchors"),
             ("id: retail-2026", "id: {a: b}", "expected"),
             ("id: retail-2026", "id:", "expected"),
-            ("min_count: 1", "min_count: many", "expected"),
+            ("min_count: 1", "min_count: many", "expected a whole number"),
             ("min_count: 1", "min_count: -1", "expected"),
             ("id: retail-2026", "id: a\nid: b", "given twice"),
             ("  globex:", "  acme:", "given twice"),

@@ -44,8 +44,16 @@ pub enum JobsError {
         /// The event in its place.
         retried_as: EventId,
     },
+    /// A job that came without a queue cannot be sent to one.
+    #[error("event {event} was run without a queue, which would have kept it")]
+    WithoutQueue {
+        /// The event.
+        event: EventId,
+        /// Its type.
+        event_type: String,
+    },
     /// The queue does not have the event any more.
-    #[error("event {event} is not in the queue any more")]
+    #[error("event {event} is not among the dead letters of this queue")]
     EventGone {
         /// The event.
         event: EventId,
@@ -64,6 +72,7 @@ impl JobsError {
             Self::Unknown { .. } => "job-unknown",
             Self::NotRetryable { .. } => "job-not-retryable",
             Self::AlreadyRetried { .. } => "job-retried",
+            Self::WithoutQueue { .. } => "event-without-queue",
             Self::EventGone { .. } => "event-gone",
         }
     }
@@ -91,7 +100,14 @@ impl JobsError {
                 _ => "wait for it: it is in the queue still and comes again by itself".to_owned(),
             },
             Self::AlreadyRetried { retried_as, .. } => format!("datafuse jobs show {retried_as}"),
-            Self::EventGone { event_type, .. } => format!("datafuse send {event_type}, which sends a new one"),
+            Self::WithoutQueue { event_type, .. } => {
+                format!("datafuse run {event_type} again, or datafuse send {event_type}")
+            }
+            Self::EventGone { event_type, .. } => {
+                format!(
+                    "--redis URL where it came from another queue; else datafuse send {event_type}, which sends a new one"
+                )
+            }
         }
     }
 }

@@ -195,7 +195,7 @@ impl Jobs {
     /// where the queue does not have it any more.
     ///
     /// # Errors
-    /// [`JobsError::Unknown`], [`JobsError::NotRetryable`], [`JobsError::AlreadyRetried`], [`JobsError::EventGone`], those of `send`,
+    /// [`JobsError::Unknown`], [`JobsError::NotRetryable`], [`JobsError::AlreadyRetried`], [`JobsError::WithoutQueue`], [`JobsError::EventGone`], those of `send`,
     /// [`Error::State`](crate::Error::State).
     pub fn retry(&mut self, event: &EventId, send: impl FnOnce(&Job) -> Result<Option<EventId>>) -> Result<EventId> {
         // Held over sending, so that of two who try at once only one sends.
@@ -211,11 +211,10 @@ impl Jobs {
             return Err(JobsError::NotRetryable { event: event.clone(), state: job.state }.into());
         }
         let event_type = job.event_type.clone();
-        let sent = match &job.stream {
-            Some(_) => send(&job)?,
-            None => None,
-        };
-        let sent = sent.ok_or_else(|| JobsError::EventGone { event: event.clone(), event_type })?;
+        if job.stream.is_none() {
+            return Err(JobsError::WithoutQueue { event: event.clone(), event_type }.into());
+        }
+        let sent = send(&job)?.ok_or_else(|| JobsError::EventGone { event: event.clone(), event_type })?;
         self.db.execute("UPDATE job SET retried_as = ?2 WHERE event = ?1", params![event.as_str(), sent.as_str()])?;
         transaction.commit()?;
         Ok(sent)

@@ -73,7 +73,9 @@ pub fn process(workload: &mut Workload, event: &Event, progress: Progress<'_>) -
         #[allow(unreachable_patterns)]
         _ => return Err(Error::NotProvided { event_type: event.name().to_owned() }),
     };
-    workload.state_mut().note_done(&event.id, event.name(), &outcome.summary(), outcome.output())?;
+    // Whoever lists jobs stands in another folder.
+    let output = outcome.output().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    workload.state_mut().note_done(&event.id, event.name(), &outcome.summary(), output.as_deref())?;
     step::at(Step::DoneNoted);
     Ok(outcome)
 }

@@ -189,6 +189,16 @@ fn freshness_is_measured_from_the_present() {
 }
 
 #[test]
+fn a_misspelt_key_is_said_to_be_unknown() {
+    let contract = contract(&["{ name: id, requird: true, description: a number, tags: [a] }"], &[]);
+    let result = checked(&contract, "id\n1\n\n");
+    let unknown: Vec<_> = result.rules.iter().filter(|rule| rule.outcome == NotChecked).collect();
+    assert_eq!(unknown.len(), 1, "{unknown:?}");
+    assert_eq!((unknown[0].asks.as_str(), unknown[0].column.as_deref()), ("requird", Some("id")));
+    assert!(unknown[0].detail.as_deref().unwrap().contains("misspelt"), "{unknown:?}");
+}
+
+#[test]
 fn what_is_not_checked_is_said() {
     let contract = contract(
         &[
