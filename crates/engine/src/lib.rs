@@ -17,6 +17,7 @@ pub mod dataset;
 pub mod error;
 pub mod fuse;
 pub mod fused_file;
+pub mod fused_index;
 pub mod match_table;
 pub mod matching;
 mod pipeline;

@@ -192,7 +192,7 @@ fn line(msg: &str, event: Option<(&EventId, &str)>) -> AuditLine {
 
 /// Whether errors of a class say that policy or agreement do not allow what was asked for.
 fn is_refusal(class: &str) -> bool {
-    const REFUSALS: [&str; 8] = [
+    const REFUSALS: [&str; 12] = [
         "epoch-open",
         "epoch-announced",
         "too-few-holders",
@@ -201,6 +201,10 @@ fn is_refusal(class: &str) -> bool {
         "not-a-holder",
         "dataset-refused",
         "canary-disagrees",
+        "lookups-not-allowed",
+        "lookup-without-request",
+        "lookup-of-other-asker",
+        "lookup-repeated",
     ];
     REFUSALS.contains(&class)
 }

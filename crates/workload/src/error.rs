@@ -340,6 +340,9 @@ pub enum Error {
     /// A table of tokens, or what was found in the place of one.
     #[error(transparent)]
     TokenTable(Box<crate::processor::TokenTableError>),
+    /// A look-up ended without an answer.
+    #[error(transparent)]
+    Lookup(Box<crate::processor::LookupError>),
     /// The space or the mailbox failed.
     #[error(transparent)]
     Space(Box<datafuse_space::Error>),
@@ -452,6 +455,7 @@ impl Error {
             Self::Protocol(_) => "protocol",
             Self::Engine(_) => "engine",
             Self::TokenTable(error) => error.class(),
+            Self::Lookup(error) => error.class(),
             Self::Space(_) => "space",
             Self::SignedReport(_) => "signed-report",
             Self::Delivery(error) => error.class(),
@@ -562,7 +566,7 @@ impl Error {
             }
             Self::TooFewHolders { .. } => "--holders with at least two data holders".to_owned(),
             Self::EventField { field, .. } if *field == "holders" => r#"{"type": "...", "holders": ["acme", "globex"]}"#.to_owned(),
-            Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, CHECK_DATA_QUALITY, FUSE, ENROL or INITIALIZE".to_owned(),
+            Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, CHECK_DATA_QUALITY, CHECK_VALID_CUSTOMER, FUSE, ENROL or INITIALIZE".to_owned(),
             Self::Output { source, path, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     "free some space on that disk; the event is tried again".to_owned()
@@ -578,6 +582,7 @@ impl Error {
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::TokenTable(error) => return error.remedy(),
+            Self::Lookup(error) => error.remedy().to_owned(),
             Self::Space(error) => return error.remedy(),
             Self::SignedReport(error) => error.remedy(),
             Self::Delivery(error) => return error.remedy(),
@@ -610,6 +615,12 @@ impl From<datafuse_engine::report::ReportError> for Error {
 impl From<crate::jobs::JobsError> for Error {
     fn from(error: crate::jobs::JobsError) -> Self {
         Self::Jobs(Box::new(error))
+    }
+}
+
+impl From<crate::processor::LookupError> for Error {
+    fn from(error: crate::processor::LookupError) -> Self {
+        Self::Lookup(Box::new(error))
     }
 }
 

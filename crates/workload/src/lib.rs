@@ -46,5 +46,5 @@ pub mod workload;
 
 pub use error::{Error, Result};
 pub use outcome::Outcome;
-pub use processor::{TokenTableError, process};
+pub use processor::{ANSWER_FILE, LookupError, TokenTableError, process};
 pub use workload::{Options, Workload};

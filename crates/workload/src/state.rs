@@ -8,6 +8,7 @@
 
 mod delivery;
 pub(crate) mod ledger;
+mod lookup;
 mod membership;
 mod probe;
 mod reseal;
@@ -44,6 +45,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("state/0003_jobs.sql"),
     include_str!("state/0004_unauthenticated.sql"),
     include_str!("state/0005_delivery.sql"),
+    include_str!("state/0006_lookups.sql"),
 ];
 
 const NONCE_BYTES: usize = 12;

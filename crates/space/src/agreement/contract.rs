@@ -57,6 +57,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
                 recipient: participant.recipient.map(|recipient| recipient.0.0),
                 deliver: participant.deliver.0.into_iter().map(|place| place.0).collect(),
                 min_count: participant.policy.min_count,
+                lookups: participant.policy.lookups.map(Into::into),
             },
         );
     }
@@ -74,6 +75,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
         state: document.state.0.0,
         outputs: document.outputs.0.0,
         min_count: document.policy.min_count.unwrap_or(1),
+        lookups: document.policy.lookups.map(Into::into),
     })
 }
 
@@ -128,6 +130,7 @@ pub(super) fn from_draft(draft: Draft, nonce: [u8; 32]) -> Result<Parts, Vec<Fin
         state: "state".into(),
         outputs: "outputs".into(),
         min_count: draft.min_count,
+        lookups: None,
     })
 }
 
@@ -150,6 +153,7 @@ pub(super) fn conclude(parts: Parts) -> Result<Space, Vec<Finding>> {
     if parts.min_count == 0 {
         findings.push(min_count_zero("policy.min_count".into()));
     }
+    lookups(&parts, &mut findings);
     refuse_if_any(findings)?;
     Ok(Space { file: None, folder: PathBuf::new(), parts, parties })
 }
@@ -455,6 +459,32 @@ fn absent() -> Participant {
         recipient: None,
         deliver: Vec::new(),
         min_count: None,
+        lookups: None,
+    }
+}
+
+/// Askers are holders, as nobody else has tokens, and a customer that is known nowhere is not known.
+fn lookups(parts: &Parts, findings: &mut Vec<Finding>) {
+    let own = parts.lookups.iter().map(|section| ("policy.lookups".to_owned(), section));
+    let holders = parts.participants.iter().filter_map(|(id, participant)| {
+        Some((format!("participants.{id}.policy.lookups"), participant.lookups.as_ref()?))
+    });
+    for (place, section) in own.chain(holders) {
+        let is_holder = |id| parts.participants.get(id).is_some_and(Participant::is_holder);
+        if section.askers.iter().flatten().any(|id| !is_holder(id)) {
+            findings.push(Finding::error(
+                format!("{place}.askers"),
+                "an asker is not a data holder of this space",
+                "name data holders: only they make tokens",
+            ));
+        }
+        if section.at_least == Some(0) {
+            findings.push(Finding::error(
+                format!("{place}.at_least"),
+                "a customer cannot count as known at no holder",
+                "write 1 or more",
+            ));
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use datafuse_core::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use super::Role;
+use super::{Role, lookups::LookupsSection};
 use crate::location::{DeliverPlace, Location, LocationProblem, MailboxPlace, QueuePlace};
 
 /// What stands between fact and remedy where both travel through serde as one text.
@@ -193,6 +193,8 @@ pub(super) struct Policy {
     /// The smallest count of distinct identifiers that a report shows.
     #[schemars(range(min = 1), extend("default" = 1))]
     pub(super) min_count: Option<u64>,
+    /// Whether and how holders may look single customers up at the others; without this section they may not.
+    pub(super) lookups: Option<LookupsSection>,
 }
 
 /// What one participant asks of what may come out.
@@ -202,6 +204,8 @@ pub(super) struct ParticipantPolicy {
     /// The smallest count of distinct identifiers that a report may show.
     #[schemars(range(min = 1))]
     pub(super) min_count: Option<u64>,
+    /// What this participant asks of look-ups in what it brings.
+    pub(super) lookups: Option<LookupsSection>,
 }
 
 /// Makes the JSON schema (draft 2020-12) of `space.yaml`.

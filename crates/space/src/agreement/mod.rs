@@ -8,6 +8,7 @@
 
 mod contract;
 mod document;
+mod lookups;
 mod syntax;
 mod to_yaml;
 
@@ -32,6 +33,7 @@ use crate::{
 };
 
 pub use document::schema;
+pub use lookups::{LOOKUPS_PER_DAY, LookupAnswerForm, LookupPolicy, Lookups};
 pub use syntax::Problem;
 
 /// What a participant does.
@@ -72,6 +74,8 @@ pub struct Participant {
     pub deliver: Vec<DeliverPlace>,
     /// The smallest count that a report may show, as far as it is concerned.
     pub min_count: Option<u64>,
+    /// What it asks of look-ups in what it brings.
+    pub lookups: Option<Lookups>,
 }
 
 impl Participant {
@@ -170,6 +174,7 @@ struct Parts {
     state: PathBuf,
     outputs: PathBuf,
     min_count: u64,
+    lookups: Option<Lookups>,
 }
 
 /// What is needed to found a space; the rest has its usual value.

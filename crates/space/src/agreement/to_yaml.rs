@@ -67,7 +67,11 @@ fn write_parts(out: &mut String, parts: &Parts) -> std::fmt::Result {
     writeln!(out, "outputs: {}  # reports", scalar(&parts.outputs.to_string_lossy()))?;
     out.push_str("\n# What may come out. A participant may have a policy too: the strictest wins.\n");
     writeln!(out, "policy:")?;
-    writeln!(out, "  min_count: {}  # the smallest count of distinct identifiers that a report shows", parts.min_count)
+    writeln!(out, "  min_count: {}  # the smallest count of distinct identifiers that a report shows", parts.min_count)?;
+    match &parts.lookups {
+        Some(lookups) => writeln!(out, "  lookups: {}", lookups.to_yaml()),
+        None => Ok(()),
+    }
 }
 
 fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::Result {
@@ -105,8 +109,14 @@ fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::R
             }
         }
     }
+    if participant.min_count.is_some() || participant.lookups.is_some() {
+        writeln!(out, "    policy:")?;
+    }
     if let Some(min_count) = participant.min_count {
-        writeln!(out, "    policy:\n      min_count: {min_count}")?;
+        writeln!(out, "      min_count: {min_count}")?;
+    }
+    if let Some(lookups) = &participant.lookups {
+        writeln!(out, "      lookups: {}", lookups.to_yaml())?;
     }
     Ok(())
 }
@@ -168,7 +178,7 @@ fn deliver(place: &DeliverPlace) -> String {
 }
 
 /// Writes a text plainly where nothing but the same text can be read from that, quoted else.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     // Words that some reader of YAML takes for something else than a text.
     const TAKEN: [&str; 10] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan"];
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -180,6 +180,15 @@ pub enum Fact<'a> {
         /// Whether it arrived.
         ok: bool,
     },
+    /// Customers were looked up for a holder.
+    LookedUp {
+        /// Who asked.
+        asker: &'a ParticipantId,
+        /// SHA-256 of the sealed answer, hex.
+        sha256: &'a str,
+        /// Whether it was answered, or refused by the agreement.
+        ok: bool,
+    },
     /// A model of a dataset was checked against its data contract.
     Quality {
         /// Whose dataset.
@@ -211,6 +220,8 @@ impl Fact<'_> {
             Self::ReportMade { .. } => "Report made",
             Self::Delivered { ok: true, .. } => "Report delivered",
             Self::Delivered { ok: false, .. } => "Report not delivered",
+            Self::LookedUp { ok: true, .. } => "Customers looked up",
+            Self::LookedUp { ok: false, .. } => "Look-up refused",
             Self::Quality { .. } => "Data quality checked",
         }
     }
@@ -239,7 +250,7 @@ impl Fact<'_> {
             Self::ReportMade { sha256, datasets } => {
                 About { sha256: Some(sha256.to_owned()), datasets: datasets.to_vec(), ..usual }
             }
-            Self::Delivered { to, sha256, ok } => About {
+            Self::Delivered { to, sha256, ok } | Self::LookedUp { asker: to, sha256, ok } => About {
                 participant: Some(to.to_string()),
                 sha256: Some(sha256.to_owned()),
                 result: verdict(ok),
