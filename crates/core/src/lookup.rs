@@ -361,8 +361,8 @@ impl RefusedLookup {
             Self::TooFewHolders => {
                 "ask again when more holders' datasets are fused; see policy.lookups: at_least and min_rows, and who allows look-ups"
             }
-            Self::Stale => "make the request again: datafuse token",
-            Self::Key => "run datafuse enrol with the key file in use, then make the request again: datafuse token",
+            Self::Stale => "make the request again: datafuse token make",
+            Self::Key => "run datafuse enrol with the key file in use, then make the request again: datafuse token make",
             Self::Token => "make the request again with an unmodified datafuse",
         }
     }

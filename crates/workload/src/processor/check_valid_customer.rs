@@ -88,7 +88,7 @@ pub(super) fn check(workload: &mut Workload, event: &Event) -> Result<Outcome> {
 /// Who asks, and the bytes of the request.
 fn asked(workload: &Workload, event: &Event) -> Result<(ParticipantId, Vec<u8>)> {
     let text = event.body.get("request").ok_or(LookupError::NoRequest)?;
-    let invalid = || Error::EventField { field: "request", expected: "the text that datafuse token made" };
+    let invalid = || Error::EventField { field: "request", expected: "the text that datafuse token make wrote" };
     let bytes = from_text(text.as_str().ok_or_else(invalid)?).map_err(|_| invalid())?;
     let invalid = || Error::EventField { field: "asker", expected: "a data holder of the space" };
     let asker: ParticipantId =
