@@ -323,8 +323,7 @@ pub enum RefusedLookup {
 }
 
 impl RefusedLookup {
-    const ALL: [Self; 6] =
-        [Self::Asker, Self::Budget, Self::TooFewHolders, Self::Stale, Self::Key, Self::Token];
+    const ALL: [Self; 6] = [Self::Asker, Self::Budget, Self::TooFewHolders, Self::Stale, Self::Key, Self::Token];
 
     /// The fixed word for it.
     #[must_use]
@@ -347,7 +346,9 @@ impl RefusedLookup {
             Self::Budget => "this party's look-ups of the day do not suffice for this request",
             Self::TooFewHolders => "fewer holders can be looked at than the agreement asks for",
             Self::Stale => "the request is sealed to a key of the workload that was replaced, or is older than a week",
-            Self::Key => "the request was made with a token key, a kind or a profile that the party is not enrolled for",
+            Self::Key => {
+                "the request was made with a token key, a kind or a profile that the party is not enrolled for"
+            }
             Self::Token => "the request holds a token that is not a group element",
         }
     }
@@ -357,12 +358,16 @@ impl RefusedLookup {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Asker => "have all participants agree on it in space.yaml: policy.lookups.askers",
-            Self::Budget => "ask for fewer, or again tomorrow (UTC); space.yaml says how many in policy.lookups.per_day",
+            Self::Budget => {
+                "ask for fewer, or again tomorrow (UTC); space.yaml says how many in policy.lookups.per_day"
+            }
             Self::TooFewHolders => {
                 "ask again when more holders' datasets are fused; see policy.lookups: at_least and min_rows, and who allows look-ups"
             }
             Self::Stale => "make the request again: datafuse token make",
-            Self::Key => "run datafuse enrol with the key file in use, then make the request again: datafuse token make",
+            Self::Key => {
+                "run datafuse enrol with the key file in use, then make the request again: datafuse token make"
+            }
             Self::Token => "make the request again with an unmodified datafuse",
         }
     }

@@ -14,7 +14,7 @@ use datafuse_space::mailbox::answer_name;
 use rand_core::UnwrapErr;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     party::{Approval, Party},
 };
 
@@ -219,6 +219,7 @@ mod tests {
     use datafuse_core::{kind::Column, normalize::Profile};
 
     use super::*;
+    use crate::error::Error;
 
     fn refusal(kind: &Kind, text: &str) -> LookupError {
         match identifiers(kind, text) {
@@ -242,8 +243,7 @@ mod tests {
 
     #[test]
     fn columns_of_one_identifier_are_separated_by_tabs() {
-        let column =
-            |name: &str, profile| Column { name: name.to_owned(), profile, default_region: None };
+        let column = |name: &str, profile| Column { name: name.to_owned(), profile, default_region: None };
         let columns = vec![column("surname", Profile::TextV1), column("birth_date", Profile::ExactV1)];
         let kind = Kind::new("person".parse().unwrap(), columns).unwrap();
         assert_eq!(identifiers(&kind, "Lovelace\t1815-12-10\n").unwrap().len(), 1);

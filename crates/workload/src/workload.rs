@@ -84,7 +84,19 @@ impl Workload {
         let keys = Arc::new(keys);
         let audit = AuditLog::open(layout.audit(), root, Arc::clone(&keys), space.workload_former())?;
         let directory = Box::new(SpaceFile);
-        Ok(Self { space, root, layout, keys, state, audit, at_work: None, mailbox, directory, fused_index: FusedIndex::default(), options })
+        Ok(Self {
+            space,
+            root,
+            layout,
+            keys,
+            state,
+            audit,
+            at_work: None,
+            mailbox,
+            directory,
+            fused_index: FusedIndex::default(),
+            options,
+        })
     }
 
     /// Looks up who takes part, and with what, in another directory than the agreement.

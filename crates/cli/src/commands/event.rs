@@ -245,8 +245,7 @@ pub(super) fn queue_of(space: &Space, redis: Option<&str>, environment: &Environ
 /// An unknown type is no error to the workload, whose queue may be shared; to whoever types one it is. `sent` to a queue, it
 /// may be meant for another program.
 fn check_event(args: &EventArgs, sent: bool, console: &Console) -> Result<()> {
-    const KNOWN: &str =
-        "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS, CHECK_DATA_QUALITY or CHECK_VALID_CUSTOMER";
+    const KNOWN: &str = "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS, CHECK_DATA_QUALITY or CHECK_VALID_CUSTOMER";
     let event_type = EventType::from_name(&args.event)?;
     if args.new_epoch && event_type != EventType::Initialize {
         let fact = format!("--new-epoch means nothing to {}", args.event);

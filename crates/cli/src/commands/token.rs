@@ -133,7 +133,11 @@ fn read_from(source: &mut dyn Read, path: &Path) -> Result<Zeroizing<String>> {
     source.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|source| Failure::file("read", path, &source))?;
     if text.len() as u64 > MAX_BYTES {
         let fact = format!("{} is larger than {} bytes", path.display(), count(MAX_BYTES));
-        return Err(Failure::new(Code::Data, fact, "give one identifier a line, or the file that datafuse token wrote"));
+        return Err(Failure::new(
+            Code::Data,
+            fact,
+            "give one identifier a line, or the file that datafuse token wrote",
+        ));
     }
     Ok(text)
 }

@@ -145,14 +145,17 @@ impl Space {
         let others = self.holders().filter(|(id, _)| *id != asker);
         let looked_at: Vec<_> =
             others.filter(|(_, holder)| holder.lookups.as_ref().is_none_or(|lookups| lookups.lets(asker))).collect();
-        let sections = || std::iter::once(own).chain(looked_at.iter().filter_map(|(_, holder)| holder.lookups.as_ref()));
+        let sections =
+            || std::iter::once(own).chain(looked_at.iter().filter_map(|(_, holder)| holder.lookups.as_ref()));
         Some(LookupPolicy {
             answer: sections()
-                .map(|section| section.answer.unwrap_or(if std::ptr::eq(section, own) {
-                    LookupAnswerForm::YesNo
-                } else {
-                    LookupAnswerForm::Count
-                }))
+                .map(|section| {
+                    section.answer.unwrap_or(if std::ptr::eq(section, own) {
+                        LookupAnswerForm::YesNo
+                    } else {
+                        LookupAnswerForm::Count
+                    })
+                })
                 .min()
                 .unwrap_or(LookupAnswerForm::YesNo),
             at_least: sections().filter_map(|section| section.at_least).max().unwrap_or(1),

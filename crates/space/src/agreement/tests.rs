@@ -357,6 +357,7 @@ prop_compose! {
                     _ => Vec::new(),
                 },
                 min_count: min_counts[i],
+                lookups: (i == 2).then(|| lookups(&nonce)),
             };
             (text.parse().unwrap(), participant)
         }).collect();
@@ -392,7 +393,20 @@ prop_compose! {
             state: places[2].clone(),
             outputs: places[3].clone(),
             min_count: 4,
+            lookups: redis.then(|| lookups(&nonce)),
         }
+    }
+}
+
+/// A section with some of its fields.
+fn lookups(nonce: &[u8; 32]) -> Lookups {
+    Lookups {
+        allowed: nonce[2].is_multiple_of(2),
+        askers: None,
+        answer: nonce[3].is_multiple_of(2).then_some(LookupAnswerForm::Count),
+        at_least: nonce[4].is_multiple_of(2).then_some(2),
+        per_day: nonce[5].is_multiple_of(2).then_some(0),
+        min_rows: nonce[6].is_multiple_of(2).then_some(10),
     }
 }
 

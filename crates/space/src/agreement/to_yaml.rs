@@ -67,7 +67,11 @@ fn write_parts(out: &mut String, parts: &Parts) -> std::fmt::Result {
     writeln!(out, "outputs: {}  # reports", scalar(&parts.outputs.to_string_lossy()))?;
     out.push_str("\n# What may come out. A participant may have a policy too: the strictest wins.\n");
     writeln!(out, "policy:")?;
-    writeln!(out, "  min_count: {}  # the smallest count of distinct identifiers that a report shows", parts.min_count)?;
+    writeln!(
+        out,
+        "  min_count: {}  # the smallest count of distinct identifiers that a report shows",
+        parts.min_count
+    )?;
     match &parts.lookups {
         Some(lookups) => writeln!(out, "  lookups: {}", lookups.to_yaml()),
         None => Ok(()),

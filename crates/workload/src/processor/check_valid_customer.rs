@@ -212,13 +212,7 @@ fn look_up(
     Ok(Reply::Found(Found { holders, at_least: policy.at_least, counts, known }))
 }
 
-fn seal(
-    workload: &Workload,
-    epoch: Epoch,
-    asked: &RequestHeader,
-    request: &[u8],
-    reply: &Reply,
-) -> Result<String> {
+fn seal(workload: &Workload, epoch: Epoch, asked: &RequestHeader, request: &[u8], reply: &Reply) -> Result<String> {
     let header = AnswerHeader {
         root: *workload.root(),
         epoch,

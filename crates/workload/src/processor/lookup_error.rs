@@ -43,8 +43,12 @@ impl LookupError {
             Self::NotAllowed => {
                 "where all participants agree, add to space.yaml: policy: { lookups: { answer: yes_no, per_day: 100 } }"
             }
-            Self::NoRequest => "the asker makes one with datafuse token make; then datafuse send CHECK_VALID_CUSTOMER --request FILE",
-            Self::OtherAsker => "send it with datafuse send CHECK_VALID_CUSTOMER --request FILE, which names the right one",
+            Self::NoRequest => {
+                "the asker makes one with datafuse token make; then datafuse send CHECK_VALID_CUSTOMER --request FILE"
+            }
+            Self::OtherAsker => {
+                "send it with datafuse send CHECK_VALID_CUSTOMER --request FILE, which names the right one"
+            }
             Self::Repeated { .. } => "its answer was given then; for a new one make a new request: datafuse token make",
         }
     }

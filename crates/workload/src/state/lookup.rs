@@ -76,14 +76,19 @@ impl State {
     ///
     /// # Errors
     /// [`Error::State`](crate::Error::State).
-    pub fn note_answer(&mut self, epoch: Epoch, asker: &PublicName, id: RequestId, keep: u32) -> Result<Vec<RequestId>> {
+    pub fn note_answer(
+        &mut self,
+        epoch: Epoch,
+        asker: &PublicName,
+        id: RequestId,
+        keep: u32,
+    ) -> Result<Vec<RequestId>> {
         self.db.execute(
             "UPDATE lookup SET in_mailbox = 1 WHERE epoch = ?1 AND asker = ?2 AND request = ?3",
             params![epoch.0, asker.to_bytes(), id.as_bytes()],
         )?;
-        let mut statement = self
-            .db
-            .prepare("SELECT request FROM lookup WHERE in_mailbox ORDER BY number DESC LIMIT -1 OFFSET ?1")?;
+        let mut statement =
+            self.db.prepare("SELECT request FROM lookup WHERE in_mailbox ORDER BY number DESC LIMIT -1 OFFSET ?1")?;
         let rows = statement.query_map([keep], |row| row.get::<_, [u8; RequestId::BYTES]>(0))?;
         Ok(rows.collect::<std::result::Result<Vec<_>, _>>()?.into_iter().map(RequestId::from_bytes).collect())
     }
