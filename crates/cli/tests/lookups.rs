@@ -38,11 +38,12 @@ fn look_up(world: &World, party: &str, request: &str) -> Said {
 }
 
 fn open(world: &World, party: &str, request: &str) -> Said {
-    world.run(party, &["token", "open", request, "--party", party, "--key", "party.key", "--json"])
+    world.run(party, &["token", "open", request, "--party", party, "--key", "party.key"])
 }
 
-fn known(said: Said) -> Value {
-    serde_json::from_str::<Value>(&said.done().out).unwrap()["known"].clone()
+fn known(world: &World, party: &str, request: &str) -> Value {
+    let args = ["token", "open", request, "--party", party, "--key", "party.key", "--json"];
+    serde_json::from_str::<Value>(&world.run(party, &args).done().out).unwrap()["known"].clone()
 }
 
 #[test]
@@ -51,8 +52,8 @@ fn a_holder_hears_whether_others_know_its_customers() {
     // bob is known to the asker alone, and no holder is asked about what it brought itself.
     make(&world, "acme", "Ada@Example.com\nbob@example.com\nzoe@example.com\nnobody@example.com\n", "r.lookup").done();
     look_up(&world, "acme", "r.lookup").done();
-    assert_eq!(known(open(&world, "acme", "r.lookup")), serde_json::json!([true, false, true, false]));
-    let text = world.run("acme", &["token", "open", "r.lookup", "--party", "acme", "--key", "party.key"]).done().out;
+    assert_eq!(known(&world, "acme", "r.lookup"), serde_json::json!([true, false, true, false]));
+    let text = open(&world, "acme", "r.lookup").done().out;
     assert!(text.contains("line 1: known\nline 2: not known\n") && text.contains("2 of 4 known"), "{text}");
 }
 
@@ -69,7 +70,7 @@ fn counts_agree_with_a_plain_reading_of_the_files_and_come_through_the_queue() {
         .map(|email| [ACME, INITECH].iter().filter(|file| file.lines().any(|line| line == *email)).count())
         .map(|holders| if holders >= 2 { holders } else { 0 })
         .collect();
-    assert_eq!(known(open(&world, "globex", "r.lookup")), serde_json::json!(naive));
+    assert_eq!(known(&world, "globex", "r.lookup"), serde_json::json!(naive));
     assert_eq!(naive, [2, 2, 0, 0]);
 }
 
@@ -133,7 +134,7 @@ fn who_may_not_ask_and_who_is_not_looked_at_is_the_agreements_word() {
     open(&world, "acme", "r.lookup").refused(6, "does not let this party look customers up");
     make(&world, "globex", "ada@example.com\n", "r.lookup").done();
     look_up(&world, "globex", "r.lookup").done();
-    assert_eq!(known(open(&world, "globex", "r.lookup")), serde_json::json!([true]));
+    assert_eq!(known(&world, "globex", "r.lookup"), serde_json::json!([true]));
 }
 
 #[test]
@@ -174,7 +175,7 @@ fn a_changed_token_key_needs_a_new_request() {
     open(&world, "acme", "old.lookup").refused(6, "sealed to a key of the workload that was replaced");
     make(&world, "acme", "ada@example.com\n", "new.lookup").done();
     look_up(&world, "acme", "new.lookup").done();
-    assert_eq!(known(open(&world, "acme", "new.lookup")), serde_json::json!([true]));
+    assert_eq!(known(&world, "acme", "new.lookup"), serde_json::json!([true]));
 }
 
 #[test]
