@@ -35,7 +35,7 @@ impl FusedIndex {
     pub fn holds(&mut self, files: &[IndexedFile<'_>], store_key: &[u8; 32], keys: &[MatchKey]) -> Result<Vec<bool>> {
         let mut held = vec![false; keys.len()];
         for file in files {
-            if !self.open.get(file.path).is_some_and(|open| open.summary().label == file.label) {
+            if self.open.get(file.path).is_none_or(|open| open.summary().label != file.label) {
                 let opened = FusedFile::open(file.path, store_key, file.label)?;
                 self.open.insert(file.path.to_owned(), opened);
             }
