@@ -9,7 +9,8 @@ use datafuse_core::id::ParticipantId;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Space, document::Text};
+use super::{Participant, Parts, Space, document::Text};
+use crate::check::Finding;
 
 /// How many tokens an asker may look up in a day, where the agreement does not say.
 pub const LOOKUPS_PER_DAY: u64 = 100;
@@ -132,21 +133,21 @@ impl Space {
     /// Whether the agreement allows look-ups at all.
     #[must_use]
     pub fn allows_lookups(&self) -> bool {
-        self.parts.lookups.as_ref().is_some_and(|lookups| lookups.allowed)
+        self.parts.policy.lookups.as_ref().is_some_and(|lookups| lookups.allowed)
     }
 
     /// What holds for the look-ups of a holder; `None` where it may make none.
     #[must_use]
     pub fn lookup_policy(&self, asker: &ParticipantId) -> Option<LookupPolicy> {
-        let own = self.parts.lookups.as_ref().filter(|own| own.lets(asker))?;
+        let own = self.parts.policy.lookups.as_ref().filter(|own| own.lets(asker))?;
         if !self.parts.participants.get(asker)?.is_holder() {
             return None;
         }
         let others = self.holders().filter(|(id, _)| *id != asker);
         let looked_at: Vec<_> =
-            others.filter(|(_, holder)| holder.lookups.as_ref().is_none_or(|lookups| lookups.lets(asker))).collect();
+            others.filter(|(_, holder)| holder.policy.lookups.as_ref().is_none_or(|lookups| lookups.lets(asker))).collect();
         let sections =
-            || std::iter::once(own).chain(looked_at.iter().filter_map(|(_, holder)| holder.lookups.as_ref()));
+            || std::iter::once(own).chain(looked_at.iter().filter_map(|(_, holder)| holder.policy.lookups.as_ref()));
         Some(LookupPolicy {
             answer: sections()
                 .map(|section| {
@@ -166,6 +167,31 @@ impl Space {
             min_rows: sections().filter_map(|section| section.min_rows).max().unwrap_or(1),
             holders: looked_at.iter().map(|(id, _)| (*id).clone()).collect(),
         })
+    }
+}
+
+/// Checks that askers are holders, as nobody else has tokens, and that a customer known nowhere is not known.
+pub(super) fn conclude(parts: &Parts, findings: &mut Vec<Finding>) {
+    let own = parts.policy.lookups.iter().map(|section| ("policy.lookups".to_owned(), section));
+    let holders = parts.participants.iter().filter_map(|(id, participant)| {
+        Some((format!("participants.{id}.policy.lookups"), participant.policy.lookups.as_ref()?))
+    });
+    for (place, section) in own.chain(holders) {
+        let is_holder = |id| parts.participants.get(id).is_some_and(Participant::is_holder);
+        if section.askers.iter().flatten().any(|id| !is_holder(id)) {
+            findings.push(Finding::error(
+                format!("{place}.askers"),
+                "an asker is not a data holder of this space",
+                "name data holders: only they make tokens",
+            ));
+        }
+        if section.at_least == Some(0) {
+            findings.push(Finding::error(
+                format!("{place}.at_least"),
+                "a customer cannot count as known at no holder",
+                "write 1 or more",
+            ));
+        }
     }
 }
 

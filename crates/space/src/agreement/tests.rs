@@ -356,8 +356,12 @@ prop_compose! {
                     .concat(),
                     _ => Vec::new(),
                 },
-                min_count: min_counts[i],
-                lookups: (i == 2).then(|| lookups(&nonce)),
+                policy: Policy {
+                    min_count: min_counts[i],
+                    reports_per_pair_per_day: min_counts[4 - i],
+                    lookups: (i == 2).then(|| lookups(&nonce)),
+                    ..Policy::default()
+                },
             };
             (text.parse().unwrap(), participant)
         }).collect();
@@ -392,8 +396,12 @@ prop_compose! {
             },
             state: places[2].clone(),
             outputs: places[3].clone(),
-            min_count: 4,
-            lookups: redis.then(|| lookups(&nonce)),
+            policy: Policy {
+                min_count: Some(4),
+                differencing_guard: min_counts[2],
+                lookups: redis.then(|| lookups(&nonce)),
+                ..Policy::default()
+            },
         }
     }
 }
