@@ -26,6 +26,7 @@ pub mod report_html;
 pub mod retokenise;
 pub mod runtime;
 mod sealed;
+pub mod set_sketch;
 pub mod signed_report;
 mod spill;
 pub mod tokenise;
