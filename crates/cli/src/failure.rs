@@ -223,6 +223,7 @@ impl From<datafuse_workload::Error> for Failure {
             | E::TooFewHolders { .. }
             | E::NotProvided { .. }
             | E::Lookup(_)
+            | E::Policy(_)
             | E::RecipientNotProvided { .. } => Code::Refused,
             E::NoRandomness | E::ProcessorPanicked => Code::Internal,
             ref error if error.is_retryable() => Code::Interrupted,

@@ -192,7 +192,7 @@ fn line(msg: &str, event: Option<(&EventId, &str)>) -> AuditLine {
 
 /// Whether errors of a class say that policy or agreement do not allow what was asked for.
 fn is_refusal(class: &str) -> bool {
-    const REFUSALS: [&str; 12] = [
+    const REFUSALS: [&str; 16] = [
         "epoch-open",
         "epoch-announced",
         "too-few-holders",
@@ -205,6 +205,10 @@ fn is_refusal(class: &str) -> bool {
         "lookup-without-request",
         "lookup-of-other-asker",
         "lookup-repeated",
+        "policy-min-dataset-size",
+        "policy-max-dataset-size",
+        "policy-reports-per-pair-per-day",
+        "policy-differencing-guard",
     ];
     REFUSALS.contains(&class)
 }

@@ -325,6 +325,9 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The policy of the space or of a participant refuses a report.
+    #[error(transparent)]
+    Policy(Box<crate::policy::PolicyError>),
     /// Something about the list of jobs.
     #[error(transparent)]
     Jobs(Box<crate::jobs::JobsError>),
@@ -450,6 +453,7 @@ impl Error {
             Self::ProcessorPanicked => "processor-panicked",
             Self::Output { .. } => "output",
             Self::OutputInTheWay { .. } => "output-in-the-way",
+            Self::Policy(error) => error.class(),
             Self::Jobs(error) => error.class(),
             Self::Report(_) => "report",
             Self::Protocol(_) => "protocol",
@@ -577,6 +581,7 @@ impl Error {
                 ),
             },
             Self::OutputInTheWay { .. } => "move that folder away; reports are never overwritten".to_owned(),
+            Self::Policy(error) => error.remedy(),
             Self::Jobs(error) => return Some(error.remedy()),
             Self::Report(error) => return error.remedy(),
             Self::Protocol(error) => return error.remedy(),
@@ -609,6 +614,12 @@ impl From<datafuse_engine::Error> for Error {
 impl From<datafuse_engine::report::ReportError> for Error {
     fn from(error: datafuse_engine::report::ReportError) -> Self {
         Self::Report(Box::new(error))
+    }
+}
+
+impl From<crate::policy::PolicyError> for Error {
+    fn from(error: crate::policy::PolicyError) -> Self {
+        Self::Policy(Box::new(error))
     }
 }
 

@@ -35,6 +35,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod outcome;
 pub mod platform;
+pub mod policy;
 pub mod processor;
 pub mod queue;
 pub mod ready;

@@ -171,6 +171,13 @@ pub enum Fact<'a> {
         /// SHA-256 of the datasets that it is made of, hex.
         datasets: &'a [String],
     },
+    /// The policy refused to make a report.
+    ReportRefused {
+        /// Who set the rule: `space`, or a participant.
+        set_by: &'a str,
+        /// SHA-256 of the datasets that it would be made of, hex.
+        datasets: &'a [String],
+    },
     /// A report was delivered, or could not be.
     Delivered {
         /// The participant that it is for.
@@ -218,6 +225,7 @@ impl Fact<'_> {
             Self::DatasetAccepted { unauthenticated: false, .. } => "Dataset accepted",
             Self::DatasetAccepted { unauthenticated: true, .. } => "Unauthenticated dataset accepted",
             Self::ReportMade { .. } => "Report made",
+            Self::ReportRefused { .. } => "Report refused by policy",
             Self::Delivered { ok: true, .. } => "Report delivered",
             Self::Delivered { ok: false, .. } => "Report not delivered",
             Self::LookedUp { ok: true, .. } => "Customers looked up",
@@ -249,6 +257,9 @@ impl Fact<'_> {
             },
             Self::ReportMade { sha256, datasets } => {
                 About { sha256: Some(sha256.to_owned()), datasets: datasets.to_vec(), ..usual }
+            }
+            Self::ReportRefused { set_by, datasets } => {
+                About { participant: Some(set_by.to_owned()), datasets: datasets.to_vec(), ..usual }
             }
             Self::Delivered { to, sha256, ok } | Self::LookedUp { asker: to, sha256, ok } => About {
                 participant: Some(to.to_string()),

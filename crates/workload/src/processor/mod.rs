@@ -15,6 +15,7 @@ mod fuse;
 mod initialize;
 mod lookup_error;
 mod output;
+mod policy;
 mod roster;
 mod token_table;
 
