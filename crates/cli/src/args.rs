@@ -6,6 +6,7 @@ mod key;
 mod observe;
 mod parquet;
 mod report;
+mod token;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -27,6 +28,7 @@ pub(crate) use key::{
 pub(crate) use observe::{AuditCommand, LogArgs, LogFormat};
 pub(crate) use parquet::{ParquetKeyArgs, TableArgs};
 pub(crate) use report::{ReportCommand, ReportOpenArgs, ReportVerifyArgs};
+pub(crate) use token::{TokenCommand, TokenMakeArgs, TokenOpenArgs};
 
 /// Finds what the datasets of several parties have in common, without any party showing the others its data.
 #[derive(Debug, Parser)]
@@ -83,7 +85,7 @@ pub(crate) enum Command {
     Enrol(EnrolArgs),
     /// Put an event into the space's queue; prints its id
     #[command(
-        after_help = "Examples:\n  datafuse send CHECK_COMMON_DEMO_CUSTOMERS --space space.yaml\n  datafuse send CHECK_COMMON_CUSTOMERS --space space.yaml --holders acme,globex"
+        after_help = "Examples:\n  datafuse send CHECK_COMMON_DEMO_CUSTOMERS --space space.yaml\n  datafuse send CHECK_COMMON_CUSTOMERS --space space.yaml --holders acme,globex\n  datafuse send CHECK_VALID_CUSTOMER --request request.lookup"
     )]
     Send(SendArgs),
     /// Process one event without a queue
@@ -108,6 +110,9 @@ pub(crate) enum Command {
     /// Read and verify reports
     #[command(subcommand)]
     Report(ReportCommand),
+    /// Ask whether other holders know some of this party's customers, and read the answer
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Look for what could go wrong on this machine, and with a space's files
     #[command(after_help = "Examples:\n  datafuse doctor\n  datafuse doctor --space space.yaml --key acme.key")]
     Doctor(DoctorArgs),
@@ -338,7 +343,8 @@ pub(crate) struct EnrolArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct EventArgs {
-    /// The event's type: INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS, CHECK_DATA_QUALITY
+    /// The event's type: INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS,
+    /// CHECK_DATA_QUALITY, CHECK_VALID_CUSTOMER
     pub(crate) event: String,
     /// The agreement
     #[arg(long, env = "DATAFUSE_SPACE", default_value = "space.yaml")]
@@ -349,6 +355,9 @@ pub(crate) struct EventArgs {
     /// With INITIALIZE: open a new epoch in the place of the open one; everybody enrols anew
     #[arg(long)]
     pub(crate) new_epoch: bool,
+    /// With CHECK_VALID_CUSTOMER: the request that datafuse token made
+    #[arg(long, value_name = "FILE")]
+    pub(crate) request: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

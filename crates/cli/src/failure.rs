@@ -158,7 +158,7 @@ impl From<DeliveryError> for Failure {
 
 impl From<datafuse_holder::Error> for Failure {
     fn from(error: datafuse_holder::Error) -> Self {
-        use datafuse_holder::Error as E;
+        use datafuse_holder::{Error as E, lookup::LookupError};
         let code = match error {
             E::Protocol(error) => return (*error).into(),
             E::Engine(error) => return (*error).into(),
@@ -167,6 +167,11 @@ impl From<datafuse_holder::Error> for Failure {
             E::NoEpoch { .. } => Code::Peer,
             E::WhichDataset { .. } | E::UnknownKind { .. } | E::ColumnCount { .. } => Code::Usage,
             E::NoIdentifierColumn { .. } | E::OtherSpace { .. } | E::KeyForgotten { .. } => Code::Data,
+            E::Lookup(ref error) => match **error {
+                LookupError::WhichKind { .. } => Code::Usage,
+                LookupError::NoAnswer { .. } | LookupError::OtherCount { .. } => Code::Peer,
+                _ => Code::Data,
+            },
             E::OtherKeyEnrolled { .. } => Code::Peer,
             _ => Code::Configuration,
         };
@@ -219,6 +224,8 @@ impl From<datafuse_workload::Error> for Failure {
             | E::EpochAnnounced { .. }
             | E::TooFewHolders { .. }
             | E::NotProvided { .. }
+            | E::Lookup(_)
+            | E::Policy(_)
             | E::RecipientNotProvided { .. } => Code::Refused,
             E::NoRandomness | E::ProcessorPanicked => Code::Internal,
             E::Folder { ref source, .. } | E::Output { ref source, .. } if !passes(source.kind()) => {

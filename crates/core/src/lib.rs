@@ -24,6 +24,7 @@ pub mod fused;
 pub mod id;
 pub mod keys;
 pub mod kind;
+pub mod lookup;
 pub mod lp;
 pub mod match_key;
 pub mod message;

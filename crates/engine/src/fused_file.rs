@@ -225,6 +225,35 @@ impl FusedFile {
         self.file.batches(|_| true, batch_rows)
     }
 
+    /// Tells of each match key, in order, whether a row has it.
+    ///
+    /// Reads the pages that may hold one of them, each once: memory is that of one page, whatever the number of rows. Variable-time in
+    /// the keys.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Corrupted`].
+    pub fn holds(&self, keys: &[MatchKey]) -> Result<Vec<bool>> {
+        let mut sorted: Vec<_> =
+            keys.iter().enumerate().map(|(at, key)| (u128::from_be_bytes(*key.as_bytes()), at)).collect();
+        sorted.sort_unstable();
+        let mut held = vec![false; keys.len()];
+        let mut left = sorted.as_slice();
+        while let Some(&(key, _)) = left.first() {
+            // A key that goes on over several pages is in the first of them as well.
+            let Some(page) = self.pages.get(self.pages.partition_point(|page| page.last_key < key)) else { break };
+            let (here, others) = left.split_at(left.partition_point(|&(key, _)| key <= page.last_key));
+            left = others;
+            let Some(&(last, _)) = here.last().filter(|(last, _)| *last >= page.first_key) else { continue };
+            self.file.plain_pages(0, page.row_group, (page.number, page.offset), 1, |plain| {
+                let rows = plain.as_chunks::<{ MatchKey::BYTES }>().0;
+                for &(key, at) in here.iter().filter(|(key, _)| (page.first_key..=last).contains(key)) {
+                    held[at] = rows.binary_search(&key.to_be_bytes()).is_ok();
+                }
+            })?;
+        }
+        Ok(held)
+    }
+
     /// Calls `each` with the match keys from `first` to `last`, both included, in ascending order, as big-endian numbers.
     ///
     /// Reads the pages of that range only. A key comes as often as it has rows.

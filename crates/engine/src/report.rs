@@ -161,6 +161,20 @@ pub struct Suppressed {
 pub struct Policy {
     /// Counts above zero and below this are withheld; 1 withholds nothing.
     pub min_count: u64,
+    /// The other rules that somebody has set, and that the datasets and this report keep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<AppliedRule>,
+}
+
+/// A rule of the output policy, and the strictest limit that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedRule {
+    /// Its name in `space.yaml`.
+    pub rule: String,
+    /// The limit.
+    pub limit: u64,
+    /// Who set it: `space`, or a participant.
+    pub set_by: String,
 }
 
 /// What a report was made from.
@@ -177,6 +191,9 @@ pub struct Provenance {
     /// The event's type.
     #[serde(rename = "type")]
     pub event_type: String,
+    /// The earlier event that asked the very same, of the same sets under the same policy: the figures are its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_from: Option<EventId>,
     /// The datasets that were matched, sorted by holder and dataset.
     pub datasets: Vec<DatasetRef>,
     /// The version of DataFuse.
@@ -215,6 +232,8 @@ pub struct ReportInputs {
     pub kinds: Vec<KindInputs>,
     /// The strictest threshold.
     pub threshold: Threshold,
+    /// The other rules that were applied before this, for the report to name.
+    pub rules: Vec<AppliedRule>,
     /// Where everything came from; its datasets may be in any order.
     pub provenance: Provenance,
 }
@@ -329,7 +348,7 @@ impl Report {
     /// # Errors
     /// [`ReportError::NoKinds`], [`ReportError::MissingRows`], [`ReportError::Inconsistent`].
     pub fn build(inputs: ReportInputs) -> Result<Self, ReportError> {
-        let ReportInputs { mut kinds, threshold, mut provenance } = inputs;
+        let ReportInputs { mut kinds, threshold, rules, mut provenance } = inputs;
         kinds.sort_by(|a, b| {
             (a.kind.as_str() != PRIMARY_KIND, &a.kind).cmp(&(b.kind.as_str() != PRIMARY_KIND, &b.kind))
         });
@@ -369,7 +388,7 @@ impl Report {
             by_kind: reports.collect(),
             suppressed,
             warnings: Vec::new(),
-            policy: Policy { min_count: threshold.min_count },
+            policy: Policy { min_count: threshold.min_count, rules },
             provenance,
         };
         report.warnings = report.find_warnings();
@@ -567,12 +586,14 @@ pub(crate) mod tests {
         ReportInputs {
             kinds: kinds.collect(),
             threshold: Threshold { min_count, set_by: "globex".into() },
+            rules: Vec::new(),
             provenance: Provenance {
                 space: "retail-2026".parse().unwrap(),
                 root: "9b57e336".repeat(8),
                 epoch: Epoch(1),
                 event: "01J8ZQ4X7M6V9K3T2N1B0C5D7E".parse().unwrap(),
                 event_type: "CHECK_COMMON_DEMO_CUSTOMERS".into(),
+                answered_from: None,
                 datasets: vec![dataset("globex"), dataset("acme")],
                 datafuse: "0.1.0".into(),
                 at: "2026-11-20T10:00:00Z".into(),

@@ -147,6 +147,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A request for a look-up cannot be made, or its answer not be read.
+    #[error(transparent)]
+    Lookup(Box<crate::lookup::LookupError>),
     /// The protocol refused something.
     #[error(transparent)]
     Protocol(Box<datafuse_core::Error>),
@@ -214,6 +217,7 @@ impl Error {
                 format!("mount what lies at {above}, or make it (mkdir -p {above}), or name another place with --out")
             }
             Self::Folder { .. } => "make its parent folder writable, or name another place with --out".into(),
+            Self::Lookup(error) => error.remedy(),
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
@@ -234,6 +238,12 @@ impl Error {
     pub fn not_approved(names: &[NameToApprove]) -> Self {
         let label = |name: &NameToApprove| format!("{} ({})", name.party, name.name.fingerprint());
         Self::NotApproved { names: names.iter().map(label).collect() }
+    }
+}
+
+impl From<crate::lookup::LookupError> for Error {
+    fn from(error: crate::lookup::LookupError) -> Self {
+        Self::Lookup(Box::new(error))
     }
 }
 

@@ -14,6 +14,7 @@
 mod destination;
 pub mod enrol;
 pub mod error;
+pub mod lookup;
 pub mod party;
 pub mod protect;
 pub mod rekey;

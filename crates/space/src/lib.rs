@@ -28,7 +28,9 @@ pub mod memory;
 #[cfg(test)]
 mod testing;
 
-pub use agreement::{Dataset, Draft, Participant, Party, Role, Space, Table};
+pub use agreement::{
+    Dataset, Draft, LookupAnswerForm, LookupPolicy, Lookups, Participant, Party, Policy, Role, Rule, Space, Strictest, Table,
+};
 pub use check::{Finding, Severity};
 pub use durable::make_folder;
 pub use error::{Error, Result, is_mendable, passes};

@@ -192,7 +192,7 @@ fn line(msg: &str, event: Option<(&EventId, &str)>) -> AuditLine {
 
 /// Whether errors of a class say that policy or agreement do not allow what was asked for.
 fn is_refusal(class: &str) -> bool {
-    const REFUSALS: [&str; 7] = [
+    const REFUSALS: [&str; 15] = [
         "epoch-open",
         "too-few-holders",
         "not-provided",
@@ -200,6 +200,14 @@ fn is_refusal(class: &str) -> bool {
         "not-a-holder",
         "dataset-refused",
         "canary-disagrees",
+        "lookups-not-allowed",
+        "lookup-without-request",
+        "lookup-of-other-asker",
+        "lookup-repeated",
+        "policy-min-dataset-size",
+        "policy-max-dataset-size",
+        "policy-reports-per-pair-per-day",
+        "policy-differencing-guard",
     ];
     REFUSALS.contains(&class)
 }

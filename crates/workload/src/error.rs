@@ -328,6 +328,9 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The policy of the space or of a participant refuses a report.
+    #[error(transparent)]
+    Policy(Box<crate::policy::PolicyError>),
     /// Something about the list of jobs.
     #[error(transparent)]
     Jobs(Box<crate::jobs::JobsError>),
@@ -343,6 +346,9 @@ pub enum Error {
     /// A table of tokens, or what was found in the place of one.
     #[error(transparent)]
     TokenTable(Box<crate::processor::TokenTableError>),
+    /// A look-up ended without an answer.
+    #[error(transparent)]
+    Lookup(Box<crate::processor::LookupError>),
     /// The space or the mailbox failed.
     #[error(transparent)]
     Space(Box<datafuse_space::Error>),
@@ -454,11 +460,13 @@ impl Error {
             Self::ProcessorPanicked => "processor-panicked",
             Self::Output { .. } => "output",
             Self::OutputInTheWay { .. } => "output-in-the-way",
+            Self::Policy(error) => error.class(),
             Self::Jobs(error) => error.class(),
             Self::Report(_) => "report",
             Self::Protocol(_) => "protocol",
             Self::Engine(_) => "engine",
             Self::TokenTable(error) => error.class(),
+            Self::Lookup(error) => error.class(),
             Self::Space(error) => error.class(),
             Self::SignedReport(_) => "signed-report",
             Self::Delivery(error) => error.class(),
@@ -571,7 +579,7 @@ impl Error {
             }
             Self::TooFewHolders { .. } => "--holders with at least two data holders".to_owned(),
             Self::EventField { field, .. } if *field == "holders" => r#"{"type": "...", "holders": ["acme", "globex"]}"#.to_owned(),
-            Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, CHECK_DATA_QUALITY, FUSE, ENROL or INITIALIZE".to_owned(),
+            Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, CHECK_DATA_QUALITY, CHECK_VALID_CUSTOMER, FUSE, ENROL or INITIALIZE".to_owned(),
             Self::Output { source, path, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     "free some space on that disk; the event is tried again".to_owned()
@@ -583,11 +591,13 @@ impl Error {
                 ),
             },
             Self::OutputInTheWay { .. } => "move that folder away; reports are never overwritten".to_owned(),
+            Self::Policy(error) => error.remedy(),
             Self::Jobs(error) => return Some(error.remedy()),
             Self::Report(error) => return error.remedy(),
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::TokenTable(error) => return error.remedy(),
+            Self::Lookup(error) => error.remedy().to_owned(),
             Self::Space(error) => return error.remedy(),
             Self::SignedReport(error) => error.remedy(),
             Self::Delivery(error) => return error.remedy(),
@@ -617,9 +627,21 @@ impl From<datafuse_engine::report::ReportError> for Error {
     }
 }
 
+impl From<crate::policy::PolicyError> for Error {
+    fn from(error: crate::policy::PolicyError) -> Self {
+        Self::Policy(Box::new(error))
+    }
+}
+
 impl From<crate::jobs::JobsError> for Error {
     fn from(error: crate::jobs::JobsError) -> Self {
         Self::Jobs(Box::new(error))
+    }
+}
+
+impl From<crate::processor::LookupError> for Error {
+    fn from(error: crate::processor::LookupError) -> Self {
+        Self::Lookup(Box::new(error))
     }
 }
 

@@ -35,6 +35,7 @@ pub mod jobs;
 pub mod metrics;
 pub mod outcome;
 pub mod platform;
+pub mod policy;
 pub mod processor;
 pub mod queue;
 pub mod ready;
@@ -46,5 +47,5 @@ pub mod workload;
 
 pub use error::{Error, Result};
 pub use outcome::Outcome;
-pub use processor::{TokenTableError, process};
+pub use processor::{ANSWER_FILE, LookupError, TokenTableError, process};
 pub use workload::{Options, Workload};

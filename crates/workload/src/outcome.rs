@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use datafuse_core::{
     id::{Epoch, EventId, ParticipantId},
+    lookup::RefusedLookup,
     status::Status,
 };
 use datafuse_engine::{contract::QualityReport, dataset::SourceWarning, report::Report};
@@ -48,6 +49,15 @@ pub enum Outcome {
         /// What was found.
         report: Box<QualityReport>,
     },
+    /// A holder's look-up was answered; what the answer says is the asker's alone.
+    LookedUp {
+        /// The folder with the sealed answer.
+        folder: PathBuf,
+        /// Who asked.
+        asker: ParticipantId,
+        /// Why the agreement refused it, where it did.
+        refused: Option<RefusedLookup>,
+    },
 }
 
 impl Outcome {
@@ -64,6 +74,8 @@ impl Outcome {
             }
             Self::Fused(fused) => format!("{} datasets fused, {} unchanged", fused.datasets.len(), fused.unchanged),
             Self::Reported { .. } => "report written".to_owned(),
+            Self::LookedUp { refused: None, .. } => "look-up answered".to_owned(),
+            Self::LookedUp { refused: Some(_), .. } => "look-up refused, its answer says why".to_owned(),
             _ => "done".to_owned(),
         }
     }
@@ -72,7 +84,7 @@ impl Outcome {
     #[must_use]
     pub fn output(&self) -> Option<&Path> {
         match self {
-            Self::Reported { folder, .. } => Some(folder),
+            Self::Reported { folder, .. } | Self::LookedUp { folder, .. } => Some(folder),
             _ => None,
         }
     }

@@ -8,7 +8,9 @@
 
 mod delivery;
 pub(crate) mod ledger;
+mod lookup;
 mod membership;
+mod policy;
 mod probe;
 mod reseal;
 
@@ -34,6 +36,7 @@ use zeroize::Zeroizing;
 
 pub use ledger::{SeenDataset, Spent, report_subject};
 pub use membership::Due;
+pub use policy::{Answered, ReportedSet};
 
 use crate::error::{Error, Result};
 
@@ -44,6 +47,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("state/0003_jobs.sql"),
     include_str!("state/0004_unauthenticated.sql"),
     include_str!("state/0005_delivery.sql"),
+    include_str!("state/0006_lookups.sql"),
+    include_str!("state/0007_policy.sql"),
 ];
 
 const NONCE_BYTES: usize = 12;

@@ -1,6 +1,7 @@
 //! The workload of one space: its agreement, keys, state and places, opened once and handed from event to event.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,7 +13,7 @@ use datafuse_core::{
     name::PublicName,
     root::Root,
 };
-use datafuse_engine::runtime::Limits;
+use datafuse_engine::{fused_index::FusedIndex, runtime::Limits};
 use datafuse_space::{Layout, Mailbox, Space, mailbox};
 
 use crate::{
@@ -53,6 +54,7 @@ pub struct Workload {
     at_work: Option<(EventId, String)>,
     mailbox: Arc<dyn Mailbox>,
     directory: Box<dyn Directory>,
+    fused_index: FusedIndex,
     options: Options,
 }
 
@@ -84,7 +86,19 @@ impl Workload {
         let keys = Arc::new(keys);
         let audit = AuditLog::open(layout.audit(), root, Arc::clone(&keys), space.workload_former())?;
         let directory = Box::new(SpaceFile);
-        Ok(Self { space, root, layout, keys, state, audit, at_work: None, mailbox, directory, options })
+        Ok(Self {
+            space,
+            root,
+            layout,
+            keys,
+            state,
+            audit,
+            at_work: None,
+            mailbox,
+            directory,
+            fused_index: FusedIndex::default(),
+            options,
+        })
     }
 
     /// Looks up who takes part, and with what, in another directory than the agreement.
@@ -173,6 +187,17 @@ impl Workload {
 
     pub(crate) fn directory(&self) -> &dyn Directory {
         self.directory.as_ref()
+    }
+
+    /// Fused files that stay open for look-ups; those that the state refers to no more are closed.
+    ///
+    /// # Errors
+    /// [`Error::State`], [`Error::StateSealed`].
+    pub(crate) fn fused_index(&mut self) -> Result<&mut FusedIndex> {
+        let folder = self.layout.fused();
+        let current: BTreeSet<_> = self.state.fused_files()?.into_iter().map(|name| folder.join(name)).collect();
+        self.fused_index.retain(|path| current.contains(path));
+        Ok(&mut self.fused_index)
     }
 
     pub(crate) fn allow_hosts(&self) -> &[String] {

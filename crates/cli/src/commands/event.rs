@@ -10,7 +10,7 @@ use datafuse_core::id::ParticipantId;
 use datafuse_engine::contract::{QualityReport, RuleOutcome};
 use datafuse_space::{Layout, MailboxPlace, QueuePlace, Space};
 use datafuse_workload::{
-    Options, Outcome, Workload,
+    ANSWER_FILE, Options, Outcome, Workload,
     audit::Fact,
     delivery::{Arrival, Delivered, DeliverySettings},
     directory,
@@ -41,7 +41,7 @@ pub(super) fn send(args: &SendArgs, console: &Console) -> Result<()> {
     for holder in &args.event.holders {
         space.participant(holder)?;
     }
-    let payload = msg_data(&args.event.event, &body(&args.event), Some(jiff::Timestamp::now()));
+    let payload = msg_data(&args.event.event, &body(&args.event, &space)?, Some(jiff::Timestamp::now()));
     let choice = queue_of(&space, args.redis.as_deref(), &environment)?;
     let (id, place) = runtime()?.block_on(async {
         let options = QueueOptions { streams: args.stream.iter().cloned().collect(), ..QueueOptions::default() };
@@ -67,7 +67,7 @@ fn run_here(args: &RunArgs, environment: &Environment, console: &Console) -> Res
     let space = Space::read(&args.event.space)?;
     check_event(&args.event, false, console)?;
     let id = ulid::Ulid::generate().to_string().parse()?;
-    let event = Event::new(id, &args.event.event, body(&args.event), Some(jiff::Timestamp::now()))?;
+    let event = Event::new(id, &args.event.event, body(&args.event, &space)?, Some(jiff::Timestamp::now()))?;
     let mut workload = open_workload(space, &args.workload, environment)?;
     let audit = workload.audit().clone();
 
@@ -250,12 +250,22 @@ pub(super) fn queue_of(space: &Space, redis: Option<&str>, environment: &Environ
 /// An unknown type is no error to the workload, whose queue may be shared; to whoever types one it is. `sent` to a queue, it
 /// may be meant for another program.
 fn check_event(args: &EventArgs, sent: bool, console: &Console) -> Result<()> {
-    const KNOWN: &str =
-        "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS or CHECK_DATA_QUALITY";
+    const KNOWN: &str = "INITIALIZE, ENROL, FUSE, CHECK_COMMON_CUSTOMERS, CHECK_COMMON_DEMO_CUSTOMERS, CHECK_DATA_QUALITY or CHECK_VALID_CUSTOMER";
     let event_type = EventType::from_name(&args.event)?;
     if args.new_epoch && event_type != EventType::Initialize {
         let fact = format!("--new-epoch means nothing to {}", args.event);
         return Err(Failure::new(Code::Usage, fact, "--new-epoch with INITIALIZE only"));
+    }
+    match (&event_type, &args.request) {
+        (EventType::CheckValidCustomer, None) => {
+            let fact = format!("{} needs a request", args.event);
+            return Err(Failure::new(Code::Usage, fact, "--request FILE, which datafuse token make writes"));
+        }
+        (EventType::CheckValidCustomer, Some(_)) | (_, None) => {}
+        (_, Some(_)) => {
+            let fact = format!("--request means nothing to {}", args.event);
+            return Err(Failure::new(Code::Usage, fact, "--request with CHECK_VALID_CUSTOMER only"));
+        }
     }
     match event_type {
         EventType::Unknown(name) if sent => console.warn(format_args!(
@@ -265,16 +275,16 @@ fn check_event(args: &EventArgs, sent: bool, console: &Console) -> Result<()> {
             let fact = format!("{name} is not an event type that this version knows");
             return Err(Failure::new(Code::Usage, fact, KNOWN));
         }
-        EventType::CheckValidCustomer if sent => {
-            console.warn(format_args!("this version does not process {}: the workload will refuse it", args.event));
-        }
         _ => {}
     }
     Ok(())
 }
 
-fn body(args: &EventArgs) -> Map<String, Value> {
-    let mut body = Map::new();
+fn body(args: &EventArgs, space: &Space) -> Result<Map<String, Value>> {
+    let mut body = match &args.request {
+        Some(path) => super::token::event_fields(space, path)?,
+        None => Map::new(),
+    };
     if !args.holders.is_empty() {
         let holders = args.holders.iter().map(ToString::to_string).collect::<Vec<_>>();
         body.insert("holders".to_owned(), json!(holders));
@@ -282,7 +292,7 @@ fn body(args: &EventArgs) -> Map<String, Value> {
     if args.new_epoch {
         body.insert("new_epoch".to_owned(), json!(true));
     }
-    body
+    Ok(body)
 }
 
 fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
@@ -315,6 +325,10 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
         Outcome::Checked { folder, report } => json!({
             "outcome": "checked", "quality": folder.join("quality.json"), "html": folder.join("quality.html"),
             "verdict": report.verdict,
+        }),
+        Outcome::LookedUp { folder, asker, refused } => json!({
+            "outcome": if refused.is_some() { "look-up-refused" } else { "looked-up" },
+            "asker": asker.to_string(), "answer": folder.join(ANSWER_FILE),
         }),
         _ => json!({}),
     };
@@ -359,6 +373,10 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
                 rules => format!(" as far as checked (rules that are not checked: {rules})"),
             };
             format!("{}{unchecked}: {}", report.verdict.as_str(), folder.join("quality.json").display())
+        }
+        Outcome::LookedUp { folder, asker, refused } => {
+            let what = if refused.is_some() { "refused" } else { "answered" };
+            format!("{what} for {asker}, who alone can read it: {}", folder.join(ANSWER_FILE).display())
         }
         _ => "done".to_owned(),
     };

@@ -13,6 +13,7 @@ mod normalize;
 mod party;
 mod report;
 mod space;
+mod token;
 
 use std::path::Path;
 
@@ -49,6 +50,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Jobs(args) => jobs::jobs(&args, console),
         Command::Audit(command) => audit::audit(&command, console),
         Command::Report(command) => report::report(&command, console),
+        Command::Token(command) => token::token(&command, console),
         Command::Doctor(args) => doctor::doctor(&args, console),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "datafuse", &mut std::io::stdout());

@@ -34,7 +34,7 @@ type Identifiers = BTreeMap<KindName, Vec<String>>;
 /// A share of invalid identifiers above which a person should look at the quarantine file.
 const MANY_INVALID: f64 = 0.05;
 
-fn open(args: &PartyArgs) -> Result<Party> {
+pub(super) fn open(args: &PartyArgs) -> Result<Party> {
     let space = Space::read(&args.space)?;
     // Before anybody is asked for a passphrase.
     space.participant(&args.party)?;
@@ -43,7 +43,7 @@ fn open(args: &PartyArgs) -> Result<Party> {
 }
 
 /// Shows names and asks; with `--yes` it only shows.
-fn approve(console: &Console, yes: bool, names: &[NameToApprove]) -> bool {
+pub(super) fn approve(console: &Console, yes: bool, names: &[NameToApprove]) -> bool {
     let changed = names.iter().any(|name| name.formerly.is_some());
     console.warn("these names were not approved on this machine yet. Compare each fingerprint with the party itself:");
     for NameToApprove { party, name, founding, formerly, succeeds } in names {

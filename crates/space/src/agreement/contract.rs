@@ -15,7 +15,7 @@ use datafuse_core::{
     name::PublicName,
 };
 
-use super::{Dataset, Draft, Participant, Parts, Party, Role, Space, Table, document};
+use super::{Dataset, Draft, Participant, Parts, Party, Policy, Role, Space, Table, document, lookups, policy};
 use crate::{
     check::Finding,
     layout::Layout,
@@ -56,7 +56,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
                 datasets: datasets.map(|(id, dataset)| (id.0, dataset.into())).collect(),
                 recipient: participant.recipient.map(|recipient| recipient.0.0),
                 deliver: participant.deliver.0.into_iter().map(|place| place.0).collect(),
-                min_count: participant.policy.min_count,
+                policy: participant.policy.into(),
             },
         );
     }
@@ -73,7 +73,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
         queue: document.queue.0,
         state: document.state.0.0,
         outputs: document.outputs.0.0,
-        min_count: document.policy.min_count.unwrap_or(1),
+        policy: Policy { min_count: document.policy.min_count.or(Some(1)), ..document.policy.into() },
     })
 }
 
@@ -127,7 +127,7 @@ pub(super) fn from_draft(draft: Draft, nonce: [u8; 32]) -> Result<Parts, Vec<Fin
         queue: QueuePlace::Folder(shared.join("queue")),
         state: "state".into(),
         outputs: "outputs".into(),
-        min_count: draft.min_count,
+        policy: Policy { min_count: Some(draft.min_count), ..Policy::default() },
     })
 }
 
@@ -147,9 +147,8 @@ pub(super) fn conclude(parts: Parts) -> Result<Space, Vec<Finding>> {
     let parties = names(&parts, &mut findings);
     datasets(&parts, &mut findings);
     folders(&parts, &mut findings);
-    if parts.min_count == 0 {
-        findings.push(min_count_zero("policy.min_count".into()));
-    }
+    policy::conclude(&parts, &mut findings);
+    lookups::conclude(&parts, &mut findings);
     refuse_if_any(findings)?;
     Ok(Space { file: None, folder: PathBuf::new(), parts, parties })
 }
@@ -205,9 +204,6 @@ fn participants(parts: &Parts, findings: &mut Vec<Finding>) {
             if !places.insert(tidied.unwrap_or_else(|| place.to_string())) {
                 findings.push(Finding::error(at(".deliver"), "a place is given twice", "keep one of each"));
             }
-        }
-        if participant.min_count == Some(0) {
-            findings.push(min_count_zero(at(".policy.min_count")));
         }
     }
 }
@@ -454,16 +450,8 @@ fn absent() -> Participant {
         datasets: BTreeMap::new(),
         recipient: None,
         deliver: Vec::new(),
-        min_count: None,
+        policy: Policy::default(),
     }
-}
-
-fn min_count_zero(place: String) -> Finding {
-    Finding::error(
-        place,
-        "the smallest count to show cannot be 0",
-        "write 1 to show every count, or more to hide small ones",
-    )
 }
 
 fn refuse_if_any(findings: Vec<Finding>) -> Result<(), Vec<Finding>> {

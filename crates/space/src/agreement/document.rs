@@ -14,7 +14,7 @@ use datafuse_core::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use super::Role;
+use super::{Role, lookups::LookupsSection};
 use crate::location::{DeliverPlace, Location, LocationProblem, MailboxPlace, QueuePlace};
 
 /// What stands between fact and remedy where both travel through serde as one text.
@@ -193,6 +193,20 @@ pub(super) struct Policy {
     /// The smallest count of distinct identifiers that a report shows.
     #[schemars(range(min = 1), extend("default" = 1))]
     pub(super) min_count: Option<u64>,
+    /// The fewest distinct identifiers of a kind that a dataset may have.
+    #[schemars(range(min = 1))]
+    pub(super) min_dataset_size: Option<u64>,
+    /// The most distinct identifiers of a kind that a dataset may have.
+    #[schemars(range(min = 1))]
+    pub(super) max_dataset_size: Option<u64>,
+    /// How many different reports may be made in a day (UTC) of each two datasets.
+    #[schemars(range(min = 1))]
+    pub(super) reports_per_pair_per_day: Option<u64>,
+    /// By how many identifiers a dataset has to differ from each that was reported with the same partner before.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(super) differencing_guard: Option<u64>,
+    /// Whether and how holders may look single customers up at the others; without this section they may not.
+    pub(super) lookups: Option<LookupsSection>,
 }
 
 /// What one participant asks of what may come out.
@@ -202,7 +216,40 @@ pub(super) struct ParticipantPolicy {
     /// The smallest count of distinct identifiers that a report may show.
     #[schemars(range(min = 1))]
     pub(super) min_count: Option<u64>,
+    /// The fewest distinct identifiers of a kind that a dataset may have.
+    #[schemars(range(min = 1))]
+    pub(super) min_dataset_size: Option<u64>,
+    /// The most distinct identifiers of a kind that a dataset may have.
+    #[schemars(range(min = 1))]
+    pub(super) max_dataset_size: Option<u64>,
+    /// How many different reports may be made in a day (UTC) of each two datasets.
+    #[schemars(range(min = 1))]
+    pub(super) reports_per_pair_per_day: Option<u64>,
+    /// By how many identifiers a dataset has to differ from each that was reported with the same partner before.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(super) differencing_guard: Option<u64>,
+    /// What this participant asks of look-ups in what it brings.
+    pub(super) lookups: Option<LookupsSection>,
 }
+
+macro_rules! into_policy {
+    ($($document:ident),*) => {$(
+        impl From<$document> for super::Policy {
+            fn from(policy: $document) -> Self {
+                Self {
+                    min_count: policy.min_count,
+                    min_dataset_size: policy.min_dataset_size,
+                    max_dataset_size: policy.max_dataset_size,
+                    reports_per_pair_per_day: policy.reports_per_pair_per_day,
+                    differencing_guard: policy.differencing_guard,
+                    lookups: policy.lookups.map(Into::into),
+                }
+            }
+        }
+    )*};
+}
+
+into_policy!(Policy, ParticipantPolicy);
 
 /// Makes the JSON schema (draft 2020-12) of `space.yaml`.
 #[must_use]

@@ -8,6 +8,8 @@
 
 mod contract;
 mod document;
+mod lookups;
+mod policy;
 mod syntax;
 mod to_yaml;
 
@@ -32,6 +34,8 @@ use crate::{
 };
 
 pub use document::schema;
+pub use lookups::{LOOKUPS_PER_DAY, LookupAnswerForm, LookupPolicy, Lookups};
+pub use policy::{Policy, Rule, Strictest};
 pub use syntax::Problem;
 
 /// What a participant does.
@@ -70,8 +74,8 @@ pub struct Participant {
     pub recipient: Option<String>,
     /// Where its reports are delivered beside the workload's outputs, as the file says ([`Space::deliver_places`] resolves them).
     pub deliver: Vec<DeliverPlace>,
-    /// The smallest count that a report may show, as far as it is concerned.
-    pub min_count: Option<u64>,
+    /// What it asks of what may come out.
+    pub policy: Policy,
 }
 
 impl Participant {
@@ -169,7 +173,7 @@ struct Parts {
     queue: QueuePlace,
     state: PathBuf,
     outputs: PathBuf,
-    min_count: u64,
+    policy: Policy,
 }
 
 /// What is needed to found a space; the rest has its usual value.
@@ -437,8 +441,9 @@ impl Space {
     }
 
     fn asked_min_counts(&self) -> impl Iterator<Item = (u64, Option<&ParticipantId>)> {
-        let participants = self.participants().filter_map(|(id, participant)| Some((participant.min_count?, Some(id))));
-        std::iter::once((self.parts.min_count, None)).chain(participants)
+        let participants =
+            self.participants().filter_map(|(id, participant)| Some((participant.policy.min_count?, Some(id))));
+        std::iter::once((self.parts.policy.min_count.unwrap_or(1), None)).chain(participants)
     }
 
     /// Where a dataset of a holder lies, resolved.

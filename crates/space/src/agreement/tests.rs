@@ -356,7 +356,12 @@ prop_compose! {
                     .concat(),
                     _ => Vec::new(),
                 },
-                min_count: min_counts[i],
+                policy: Policy {
+                    min_count: min_counts[i],
+                    reports_per_pair_per_day: min_counts[4 - i],
+                    lookups: (i == 2).then(|| lookups(&nonce)),
+                    ..Policy::default()
+                },
             };
             (text.parse().unwrap(), participant)
         }).collect();
@@ -391,8 +396,25 @@ prop_compose! {
             },
             state: places[2].clone(),
             outputs: places[3].clone(),
-            min_count: 4,
+            policy: Policy {
+                min_count: Some(4),
+                differencing_guard: min_counts[2],
+                lookups: redis.then(|| lookups(&nonce)),
+                ..Policy::default()
+            },
         }
+    }
+}
+
+/// A section with some of its fields.
+fn lookups(nonce: &[u8; 32]) -> Lookups {
+    Lookups {
+        allowed: nonce[2].is_multiple_of(2),
+        askers: None,
+        answer: nonce[3].is_multiple_of(2).then_some(LookupAnswerForm::Count),
+        at_least: nonce[4].is_multiple_of(2).then_some(2),
+        per_day: nonce[5].is_multiple_of(2).then_some(0),
+        min_rows: nonce[6].is_multiple_of(2).then_some(10),
     }
 }
 

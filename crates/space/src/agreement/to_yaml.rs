@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use datafuse_core::kind::{Column, Kind};
 
-use super::{Dataset, Participant, Parts, Role};
+use super::{Dataset, Participant, Parts, Policy, Role, Rule};
 use crate::location::{DeliverPlace, Location, MailboxPlace, QueuePlace};
 
 pub(super) fn write(parts: &Parts) -> String {
@@ -67,7 +67,22 @@ fn write_parts(out: &mut String, parts: &Parts) -> std::fmt::Result {
     writeln!(out, "outputs: {}  # reports", scalar(&parts.outputs.to_string_lossy()))?;
     out.push_str("\n# What may come out. A participant may have a policy too: the strictest wins.\n");
     writeln!(out, "policy:")?;
-    writeln!(out, "  min_count: {}  # the smallest count of distinct identifiers that a report shows", parts.min_count)
+    let min_count = parts.policy.min_count.unwrap_or(1);
+    writeln!(out, "  min_count: {min_count}  # the smallest count of distinct identifiers that a report shows")?;
+    write_rules(out, &parts.policy, "  ")
+}
+
+/// Writes the rules that a policy has beside `min_count`, a line each.
+fn write_rules(out: &mut String, policy: &Policy, indent: &str) -> std::fmt::Result {
+    for rule in Rule::ALL {
+        if let Some(limit) = rule.of(policy) {
+            writeln!(out, "{indent}{rule}: {limit}")?;
+        }
+    }
+    if let Some(lookups) = &policy.lookups {
+        writeln!(out, "{indent}lookups: {}", lookups.to_yaml())?;
+    }
+    Ok(())
 }
 
 fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::Result {
@@ -105,8 +120,12 @@ fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::R
             }
         }
     }
-    if let Some(min_count) = participant.min_count {
-        writeln!(out, "    policy:\n      min_count: {min_count}")?;
+    if participant.policy != Policy::default() {
+        writeln!(out, "    policy:")?;
+        if let Some(min_count) = participant.policy.min_count {
+            writeln!(out, "      min_count: {min_count}")?;
+        }
+        write_rules(out, &participant.policy, "      ")?;
     }
     Ok(())
 }
@@ -168,7 +187,7 @@ fn deliver(place: &DeliverPlace) -> String {
 }
 
 /// Writes a text plainly where nothing but the same text can be read from that, quoted else.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     // Words that some reader of YAML takes for something else than a text.
     const TAKEN: [&str; 10] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan"];
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic())

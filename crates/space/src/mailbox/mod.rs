@@ -21,7 +21,7 @@ mod waiting;
 
 use std::{fmt, str::FromStr};
 
-use datafuse_core::root::Root;
+use datafuse_core::{lookup::RequestId, root::Root};
 
 use crate::{
     error::{Error, Result},
@@ -139,6 +139,12 @@ pub fn announcement_name(root: &Root) -> MessageName {
 #[must_use]
 pub fn status_name(root: &Root) -> MessageName {
     MessageName(format!("status-{root}.cbor"))
+}
+
+/// Where the answer to a look-up lies.
+#[must_use]
+pub fn answer_name(id: &RequestId) -> MessageName {
+    MessageName(format!("answer-{id}.lookup"))
 }
 
 /// Whether a name is that of a message between two parties, not of an announcement or status.

@@ -171,6 +171,13 @@ pub enum Fact<'a> {
         /// SHA-256 of the datasets that it is made of, hex.
         datasets: &'a [String],
     },
+    /// The policy refused to make a report.
+    ReportRefused {
+        /// Who set the rule: `space`, or a participant.
+        set_by: &'a str,
+        /// SHA-256 of the datasets that it would be made of, hex.
+        datasets: &'a [String],
+    },
     /// A report was delivered, or could not be.
     Delivered {
         /// The participant that it is for.
@@ -178,6 +185,15 @@ pub enum Fact<'a> {
         /// SHA-256 of what was delivered, hex.
         sha256: &'a str,
         /// Whether it arrived.
+        ok: bool,
+    },
+    /// Customers were looked up for a holder.
+    LookedUp {
+        /// Who asked.
+        asker: &'a ParticipantId,
+        /// SHA-256 of the sealed answer, hex.
+        sha256: &'a str,
+        /// Whether it was answered, or refused by the agreement.
         ok: bool,
     },
     /// A model of a dataset was checked against its data contract.
@@ -209,8 +225,11 @@ impl Fact<'_> {
             Self::DatasetAccepted { unauthenticated: false, .. } => "Dataset accepted",
             Self::DatasetAccepted { unauthenticated: true, .. } => "Unauthenticated dataset accepted",
             Self::ReportMade { .. } => "Report made",
+            Self::ReportRefused { .. } => "Report refused by policy",
             Self::Delivered { ok: true, .. } => "Report delivered",
             Self::Delivered { ok: false, .. } => "Report not delivered",
+            Self::LookedUp { ok: true, .. } => "Customers looked up",
+            Self::LookedUp { ok: false, .. } => "Look-up refused",
             Self::Quality { .. } => "Data quality checked",
         }
     }
@@ -239,7 +258,10 @@ impl Fact<'_> {
             Self::ReportMade { sha256, datasets } => {
                 About { sha256: Some(sha256.to_owned()), datasets: datasets.to_vec(), ..usual }
             }
-            Self::Delivered { to, sha256, ok } => About {
+            Self::ReportRefused { set_by, datasets } => {
+                About { participant: Some(set_by.to_owned()), datasets: datasets.to_vec(), ..usual }
+            }
+            Self::Delivered { to, sha256, ok } | Self::LookedUp { asker: to, sha256, ok } => About {
                 participant: Some(to.to_string()),
                 sha256: Some(sha256.to_owned()),
                 result: verdict(ok),

@@ -182,6 +182,7 @@ fn report(root: String) -> Report {
     let rows = holders.iter().map(|id| (id.clone(), RowCounts { rows: 3, ..RowCounts::default() })).collect();
     let table = MatchTable::new(holders, [(HolderSet::new(2, [0, 1]), 2), (HolderSet::new(2, [0]), 1)]);
     Report::build(ReportInputs {
+        rules: Vec::new(),
         kinds: vec![KindInputs { kind: "email".parse().unwrap(), table, rows }],
         threshold: Threshold::default(),
         provenance: Provenance {
@@ -190,6 +191,7 @@ fn report(root: String) -> Report {
             epoch: Epoch(1),
             event: EVENT.parse().unwrap(),
             event_type: "CHECK_COMMON_CUSTOMERS".to_owned(),
+            answered_from: None,
             datasets: Vec::new(),
             datafuse: "0.1.0".to_owned(),
             at: "2026-11-25T12:00:00Z".to_owned(),

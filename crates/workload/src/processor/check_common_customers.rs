@@ -1,6 +1,6 @@
 //! `CHECK_COMMON_CUSTOMERS`, also under the name `CHECK_COMMON_DEMO_CUSTOMERS`: how many customers the holders have in common.
 //!
-//! Fuses what is new, matches every kind of the space, makes the report, and puts `report.json`, `report.html` and the signed
+//! Fuses what is new, matches every kind of the space where the policy allows it, makes the report, and puts `report.json`, `report.html` and the signed
 //! `report.dsse.json` into a folder named after the event: written beside it first, then renamed as a whole. Then it is delivered.
 
 use std::{
@@ -14,13 +14,16 @@ use std::{
 use datafuse_core::id::KindName;
 use datafuse_engine::{
     matching::{FusedInput, match_datasets},
-    report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold},
+    report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts},
     report_html,
     signed_report::{REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
 };
 use sha2::{Digest, Sha256};
 
-use super::{fuse, output};
+use super::{
+    fuse, output,
+    policy::{self, Question},
+};
 use crate::{
     audit::Fact,
     delivery,
@@ -29,7 +32,7 @@ use crate::{
     event::Event,
     outcome::{Fused, Outcome, Progress, Stage},
     report_folder::{self, Found},
-    state::{AcceptedDataset, report_subject},
+    state::AcceptedDataset,
     step::{self, Step},
     workload::Workload,
 };
@@ -79,10 +82,28 @@ fn make(
     part: &Path,
 ) -> Result<(Report, Fused)> {
     let fused = fuse::fuse(workload, holders, progress)?;
-    let inputs = gather(workload, event, holders, progress)?;
-    count(workload, event, &inputs.provenance.datasets)?;
-    progress(Stage::Reporting);
-    let report = Report::build(inputs)?;
+    let accepted = accepted(workload, holders)?;
+    let question = Question::ask(workload, holders, &accepted)?;
+    let report = match question.answered(workload)? {
+        Some(answered) => {
+            let answered_from = Some(answered.event).filter(|first| *first != event.id);
+            let mut provenance = Provenance { answered_from, ..provenance(workload, event, holders, &accepted)? };
+            provenance.datasets.sort();
+            Report { provenance, ..answered.report }
+        }
+        None => {
+            let sets = question.admit(workload, event)?;
+            let mut inputs = gather(workload, event, holders, &accepted, progress)?;
+            inputs.rules = question.rules(workload);
+            progress(Stage::Reporting);
+            let report = Report::build(inputs)?;
+            // Before anybody can see it: what is not remembered cannot be compared with.
+            question.remember(workload, &report, &sets)?;
+            report
+        }
+    };
+    let commitments: Vec<_> = report.provenance.datasets.iter().map(|dataset| dataset.sha256.as_str()).collect();
+    workload.state_mut().note_used(&commitments)?;
     for warning in &report.warnings {
         tracing::warn!(holder = %warning.holder, dataset = %warning.dataset, "{}", warning.text());
     }
@@ -100,33 +121,31 @@ fn make(
     Ok((report, fused))
 }
 
-/// Counts, before the report is there, that one is made of each pair of datasets of different holders. Limits come with the policy.
-fn count(workload: &mut Workload, event: &Event, datasets: &[DatasetRef]) -> Result<()> {
-    let pairs = datasets.iter().enumerate().flat_map(|(index, a)| {
-        let others = datasets[index + 1..].iter().filter(|b| b.holder != a.holder);
-        others.map(|b| report_subject(&a.sha256, &b.sha256))
-    });
-    let pairs: Vec<_> = pairs.collect();
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
-    workload.state_mut().spend(&pairs, &today, None, &event.id)?;
-    let commitments: Vec<_> = datasets.iter().map(|dataset| dataset.sha256.as_str()).collect();
-    workload.state_mut().note_used(&commitments)
-}
-
-/// Matches every kind and gathers what the report says about where it all came from.
-fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Progress<'_>) -> Result<ReportInputs> {
-    let open = workload.open_epoch()?;
-    let secrets = workload.state().secrets(open.epoch)?;
-    let mut accepted: Vec<Vec<AcceptedDataset>> = Vec::new();
-    for holder in holders {
+/// The newest accepted version of each dataset, by holder.
+fn accepted(workload: &Workload, holders: &[Holder]) -> Result<Vec<Vec<AcceptedDataset>>> {
+    let epoch = workload.open_epoch()?.epoch;
+    let of = |holder: &Holder| {
         let datasets = holder.datasets.iter().map(|place| {
             workload
                 .state()
-                .dataset(open.epoch, &holder.name, &place.dataset)?
+                .dataset(epoch, &holder.name, &place.dataset)?
                 .ok_or_else(|| Error::NoDataset { holder: holder.id.clone() })
         });
-        accepted.push(datasets.collect::<Result<_>>()?);
-    }
+        datasets.collect()
+    };
+    holders.iter().map(of).collect()
+}
+
+/// Matches every kind and gathers what the report says about where it all came from.
+fn gather(
+    workload: &Workload,
+    event: &Event,
+    holders: &[Holder],
+    accepted: &[Vec<AcceptedDataset>],
+    progress: Progress<'_>,
+) -> Result<ReportInputs> {
+    let open = workload.open_epoch()?;
+    let secrets = workload.state().secrets(open.epoch)?;
     let brought: BTreeSet<&KindName> = accepted.iter().flatten().flat_map(|dataset| dataset.kinds.keys()).collect();
     let names: Vec<_> = holders.iter().map(|holder| holder.id.clone()).collect();
     let mut kinds = Vec::new();
@@ -153,7 +172,7 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
             }
             rows.insert(names[index].clone(), counts);
         }
-        let of = inputs_rows(&accepted, kind);
+        let of = inputs_rows(accepted, kind);
         let done = AtomicU64::new(0);
         let told = |rows| progress(Stage::Matching { rows: done.fetch_add(rows, Ordering::Relaxed) + rows, of });
         let began = Instant::now();
@@ -161,8 +180,21 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
         workload.metrics().matched(of, began.elapsed());
         kinds.push(KindInputs { kind: kind.clone(), table, rows });
     }
-    let space = workload.space();
-    let datasets = holders.iter().zip(&accepted).flat_map(|(holder, datasets)| {
+    Ok(ReportInputs {
+        kinds,
+        threshold: policy::threshold(workload.space()),
+        rules: Vec::new(),
+        provenance: provenance(workload, event, holders, accepted)?,
+    })
+}
+
+fn provenance(
+    workload: &Workload,
+    event: &Event,
+    holders: &[Holder],
+    accepted: &[Vec<AcceptedDataset>],
+) -> Result<Provenance> {
+    let datasets = holders.iter().zip(accepted).flat_map(|(holder, datasets)| {
         datasets.iter().map(|dataset| DatasetRef {
             holder: holder.id.clone(),
             dataset: dataset.dataset.clone(),
@@ -171,22 +203,16 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
             unauthenticated: dataset.unauthenticated,
         })
     });
-    Ok(ReportInputs {
-        kinds,
-        threshold: Threshold {
-            min_count: space.min_count(),
-            set_by: space.min_count_set_by().map_or_else(|| "space".to_owned(), ToString::to_string),
-        },
-        provenance: Provenance {
-            space: space.id().clone(),
-            root: workload.root().to_string(),
-            epoch: open.epoch,
-            event: event.id.clone(),
-            event_type: event.name().to_owned(),
-            datasets: datasets.collect(),
-            datafuse: env!("CARGO_PKG_VERSION").to_owned(),
-            at: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
-        },
+    Ok(Provenance {
+        space: workload.space().id().clone(),
+        root: workload.root().to_string(),
+        epoch: workload.open_epoch()?.epoch,
+        event: event.id.clone(),
+        event_type: event.name().to_owned(),
+        answered_from: None,
+        datasets: datasets.collect(),
+        datafuse: env!("CARGO_PKG_VERSION").to_owned(),
+        at: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
     })
 }
 

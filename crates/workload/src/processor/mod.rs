@@ -9,13 +9,18 @@
 
 mod check_common_customers;
 mod check_data_quality;
+mod check_valid_customer;
 mod enrol;
 mod fuse;
 mod initialize;
+mod lookup_error;
 mod output;
+mod policy;
 mod roster;
 mod token_table;
 
+pub use check_valid_customer::ANSWER_FILE;
+pub use lookup_error::LookupError;
 pub use token_table::TokenTableError;
 
 use crate::{
@@ -63,9 +68,7 @@ pub fn process(workload: &mut Workload, event: &Event, progress: Progress<'_>) -
             }
             check_data_quality::check(workload, event, progress)?
         }
-        EventType::CheckValidCustomer => {
-            return Err(Error::NotProvided { event_type: event.name().to_owned() });
-        }
+        EventType::CheckValidCustomer => check_valid_customer::check(workload, event)?,
         EventType::Unknown(name) => {
             tracing::warn!(event = %event.id, event_type = %name, "unknown event type: acknowledged, nothing done");
             Outcome::Ignored { event_type: name.clone() }

@@ -3,7 +3,7 @@
 //! A budget is how often something may be done in a day. Spending is one transaction, so that of any number of processes no more are
 //! granted than the limit allows, and it is bound to an event, so that an event that comes again after a crash spends nothing more.
 
-use datafuse_core::id::{DatasetId, EventId};
+use datafuse_core::id::{DatasetId, EventId, ParticipantId};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{AcceptedDataset, State};
@@ -38,11 +38,11 @@ pub struct SeenDataset {
     pub last_used: String,
 }
 
-/// The budget of reports over two datasets, known by what they are committed to: the same in either order.
+/// The budget of reports over two datasets, whatever their versions: the same in either order.
 #[must_use]
-pub fn report_subject(a: &str, b: &str) -> String {
+pub fn report_subject(a: (&ParticipantId, &DatasetId), b: (&ParticipantId, &DatasetId)) -> String {
     let (first, second) = if a <= b { (a, b) } else { (b, a) };
-    format!("reports/{first}/{second}")
+    format!("reports/{}/{}/{}/{}", first.0, first.1, second.0, second.1)
 }
 
 impl State {
@@ -51,8 +51,22 @@ impl State {
     /// # Errors
     /// [`Error::State`](crate::Error::State).
     pub fn spend(&mut self, subjects: &[String], day: &str, limit: Option<u64>, event: &EventId) -> Result<Spent> {
+        let each: Vec<_> = subjects.iter().map(|subject| (subject.clone(), limit)).collect();
+        Ok(self.spend_each(&each, day, event)?.map_or(Spent::Granted, |_| Spent::Exhausted))
+    }
+
+    /// As [`spend`](Self::spend), each subject with a limit of its own; gives the position of the first that has nothing left.
+    ///
+    /// # Errors
+    /// [`Error::State`](crate::Error::State).
+    pub fn spend_each(
+        &mut self,
+        subjects: &[(String, Option<u64>)],
+        day: &str,
+        event: &EventId,
+    ) -> Result<Option<usize>> {
         let transaction = self.immediate()?;
-        for subject in subjects {
+        for (position, (subject, limit)) in subjects.iter().enumerate() {
             let first = transaction.execute(
                 "INSERT OR IGNORE INTO spending (subject, day, event) VALUES (?1, ?2, ?3)",
                 params![subject, day, event.as_str()],
@@ -68,11 +82,11 @@ impl State {
             )?;
             if limit.is_some_and(|limit| used > limit) {
                 // Dropping the transaction takes back what was written.
-                return Ok(Spent::Exhausted);
+                return Ok(Some(position));
             }
         }
         transaction.commit()?;
-        Ok(Spent::Granted)
+        Ok(None)
     }
 
     /// How much of a subject's budget of a day was spent.

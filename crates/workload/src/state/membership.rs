@@ -105,7 +105,13 @@ impl State {
                 params![epoch.0, present, key_id.as_bytes(), sealed],
             )?;
         }
-        for (table, column) in [("retired_key", "holder"), ("canary", "holder"), ("share_point", "steward")] {
+        for (table, column) in [
+            ("retired_key", "holder"),
+            ("canary", "holder"),
+            ("share_point", "steward"),
+            ("reported_set", "holder"),
+            ("reported_set", "partner"),
+        ] {
             transaction.execute(
                 &format!("UPDATE OR IGNORE {table} SET {column} = ?3 WHERE epoch = ?1 AND {column} = ?2"),
                 params![epoch.0, former, present],
@@ -215,10 +221,16 @@ fn erase(transaction: &Transaction<'_>, epoch: Epoch, name: &[u8]) -> Result<()>
         ("retired_key", "holder"),
         ("share_point", "steward"),
         ("refusal", "sender"),
+        ("reported_set", "holder"),
+        ("reported_set", "partner"),
     ] {
         transaction
             .execute(&format!("DELETE FROM {table} WHERE epoch = ?1 AND {column} = ?2"), params![epoch.0, name])?;
     }
+    transaction.execute(
+        "DELETE FROM set_sketch WHERE epoch = ?1 AND fused_set NOT IN (SELECT fused_set FROM reported_set WHERE epoch = ?1)",
+        [epoch.0],
+    )?;
     transaction.execute("DELETE FROM dataset_seen WHERE holder = ?1", [name])?;
     Ok(())
 }

@@ -9,7 +9,9 @@ use rusqlite::{Row, params};
 use zeroize::Zeroizing;
 
 use super::{
-    SPACE_PLACE, State, answer_place, blind_place, canary_place, open_sealed, rekey_place, seal_with, secret_place,
+    SPACE_PLACE, State, answer_place, blind_place, canary_place, open_sealed,
+    policy::{answered_place, sketch_place},
+    rekey_place, seal_with, secret_place,
 };
 use crate::error::{Error, Result};
 
@@ -67,6 +69,12 @@ impl State {
         values
             .extend(self.sealed_in("rekey", |row| Ok(rekey_place(epoch(row)?, &name(row, "holder")?, key_id(row)?)))?);
         values.extend(self.sealed_in("canary", |row| Ok(canary_place(epoch(row)?)))?);
+        values.extend(
+            self.sealed_in("set_sketch", |row| Ok(sketch_place(epoch(row)?, &row.get::<_, String>("fused_set")?)))?,
+        );
+        values.extend(
+            self.sealed_in("answered", |row| Ok(answered_place(epoch(row)?, &row.get::<_, String>("question")?)))?,
+        );
         Ok(values)
     }
 

@@ -1,7 +1,13 @@
 #![allow(clippy::unwrap_used)]
 use datafuse_core::{
     enrolment::{AwaitingShares, HolderStep, contribute},
+    id::ParticipantId,
     keys::PartyKeys,
+};
+use datafuse_engine::{
+    match_table::{HolderSet, MatchTable},
+    report::{KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold},
+    set_sketch::SetSketch,
 };
 use rand_core::UnwrapErr;
 
@@ -344,8 +350,10 @@ fn a_new_key_opens_everything_that_the_former_sealed_and_the_former_nothing_more
 fn a_budget_is_spent_once_an_event_and_never_beyond_its_limit() {
     let fixture = Fixture::new();
     let mut state = fixture.open();
-    let subject = report_subject("bb", "aa");
-    assert_eq!(subject, report_subject("aa", "bb"));
+    let (acme, globex): (ParticipantId, ParticipantId) = ("acme".parse().unwrap(), "globex".parse().unwrap());
+    let customers = "customers".parse().unwrap();
+    let subject = report_subject((&globex, &customers), (&acme, &customers));
+    assert_eq!(subject, report_subject((&acme, &customers), (&globex, &customers)));
     let subjects = [subject.clone()];
     let id = |n: u32| format!("{n}-0").parse().unwrap();
     let day = "2026-01-02";
@@ -434,4 +442,87 @@ fn every_dataset_that_was_accepted_is_remembered_with_its_former_versions() {
     // Who is removed takes it along.
     state.revoke(Epoch(2), &holder).unwrap();
     assert_eq!(state.datasets_seen().unwrap(), []);
+}
+
+/// A report of two holders, as an event asked for it.
+fn report(event: &str) -> Report {
+    let holders: Vec<ParticipantId> = ["acme", "globex"].map(|holder| holder.parse().unwrap()).into();
+    let both = HolderSet::new(2, 0..2);
+    let rows = holders.iter().map(|holder| (holder.clone(), RowCounts { rows: 9, empty: 0, invalid: 0 }));
+    let kind = KindInputs {
+        kind: "email".parse().unwrap(),
+        rows: rows.collect(),
+        table: MatchTable::new(holders, [(both, 9)]),
+    };
+    Report::build(ReportInputs {
+        kinds: vec![kind],
+        threshold: Threshold::default(),
+        rules: Vec::new(),
+        provenance: Provenance {
+            space: "retail-2026".parse().unwrap(),
+            root: root().to_string(),
+            epoch: EPOCH,
+            event: event.parse().unwrap(),
+            event_type: "CHECK_COMMON_CUSTOMERS".to_owned(),
+            answered_from: None,
+            datasets: Vec::new(),
+            datafuse: "0.1.0".to_owned(),
+            at: "2026-11-20T10:00:00Z".to_owned(),
+        },
+    })
+    .unwrap()
+}
+
+fn reported(holder: &PublicName, partner: &PublicName, fused_set: &str) -> (ReportedSet, SetSketch) {
+    let byte = u8::from_str_radix(fused_set, 16).unwrap();
+    let sketch = SetSketch::from_bytes(&[byte; SetSketch::BITS / 8]).unwrap();
+    let (holder, partner, kind) = (holder.clone(), partner.clone(), "email".parse().unwrap());
+    (ReportedSet { holder, partner, kind, fused_set: fused_set.to_owned() }, sketch)
+}
+
+#[test]
+fn the_first_answer_to_a_question_stays_and_goes_with_its_epoch() {
+    let fixture = Fixture::new();
+    let mut state = fixture.opened();
+    assert!(state.answered(EPOCH, "q").unwrap().is_none());
+    state.remember_answer(EPOCH, "q", &report("1-0"), &[]).unwrap();
+    state.remember_answer(EPOCH, "q", &report("2-0"), &[]).unwrap();
+    let answered = state.answered(EPOCH, "q").unwrap().unwrap();
+    assert_eq!((answered.event.as_str(), answered.report), ("1-0", report("1-0")));
+    assert!(state.answered(EPOCH, "other").unwrap().is_none());
+    // An answer does not open as that of another question.
+    state.db.execute("UPDATE answered SET question = 'other'", []).unwrap();
+    assert!(matches!(state.answered(EPOCH, "other"), Err(Error::StateSealed)));
+    state.begin_epoch(&secrets(), &"9-9".parse().unwrap(), None).unwrap();
+    let left: u64 = state.db.query_row("SELECT count(*) FROM answered", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn reported_sets_are_known_by_holder_and_partner_and_open_with_the_next_key() {
+    let mut fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let [acme, globex, initech] = [(); 3].map(|()| keys().identity().public_name());
+    let sets = [reported(&acme, &globex, "aa"), reported(&acme, &globex, "bb"), reported(&globex, &acme, "cc")];
+    state.remember_answer(EPOCH, "q", &report("1-0"), &sets).unwrap();
+    drop(state);
+    let former = fixture.workload.token().state_key(&root());
+    fixture.workload.rotate(&mut UnwrapErr(getrandom::SysRng));
+    let present = fixture.workload.token().state_key(&root());
+    let mut state = State::open(&fixture.path(), &root(), present, &[former]).unwrap();
+    assert!(state.answered(EPOCH, "q").unwrap().is_some());
+    let former_sets = |state: &State, holder, partner, set| {
+        state.former_sets(EPOCH, &reported(holder, partner, set).0).unwrap().map(|sketches| sketches.len())
+    };
+    assert_eq!(former_sets(&state, &acme, &globex, "dd"), Some(2));
+    assert_eq!(former_sets(&state, &acme, &globex, "bb"), None, "the very set was reported");
+    assert_eq!(former_sets(&state, &globex, &acme, "bb"), Some(1), "by its partner, not by itself");
+    assert_eq!(former_sets(&state, &acme, &initech, "bb"), Some(0));
+    // Who leaves takes along what it was reported with.
+    state.revoke(EPOCH, &globex).unwrap();
+    assert_eq!(former_sets(&state, &acme, &globex, "bb"), Some(0));
+    for table in ["reported_set", "set_sketch"] {
+        let left: u64 = state.db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
 }
