@@ -96,6 +96,7 @@ pub(super) fn regions(overlap: &Overlap, parties: &[Funnel]) -> Markup {
                         ))
                     }
                 }
+                @if let Some(text) = overlap.left_out_text() { p class="note" { (text) } }
             }
         }
     }
