@@ -148,7 +148,7 @@ fn keys_of_sets(count: usize, holders: usize, holder: usize) -> Vec<u128> {
 
 /// What a workload adds to a table, with a threshold that withholds some of it.
 fn report_inputs(table: MatchTable) -> Outcome<ReportInputs> {
-    let rows = (0..table.holders.len()).map(|index| RowCounts { rows: table.unique(index), empty: 0, invalid: 0 });
+    let rows = (0..table.holders.len()).map(|index| RowCounts { rows: table.unique(index), ..RowCounts::default() });
     let rows = table.holders.iter().cloned().zip(rows).collect();
     let datasets = table.holders.iter().map(|holder| {
         let dataset = "customers".parse()?;

@@ -19,7 +19,10 @@ mod unauthenticated;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use datafuse_core::id::{DatasetId, Epoch, EventId, KindName, ParticipantId, SpaceId};
+use datafuse_core::{
+    id::{DatasetId, Epoch, EventId, KindName, ParticipantId, SpaceId},
+    normalize::Profile,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +30,7 @@ use crate::match_table::MatchTable;
 pub use overlap::{AtLeast, MAX_REGIONS, Overlap, Pair, Region, RegionsLeftOut};
 pub use ratio::Ratio;
 pub use schema::{SCHEMA_ID, report_schema};
-pub(crate) use summary::{number, share};
+pub(crate) use summary::{number, share, would_change_texts};
 use suppression::{Suppression, Withheld};
 pub use unauthenticated::{ReportWarning, WARNING_WITHOUT_MATCH};
 
@@ -112,6 +115,10 @@ pub struct Funnel {
     pub unique: Count,
     /// How many of these at least one other holder has.
     pub matched: Count,
+    /// For each profile that would bring more spellings together than the space's: the rows whose identifier it would change.
+    /// Missing where not all of the holder's datasets say it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub would_change: BTreeMap<String, Count>,
 }
 
 /// A count that is withheld.
@@ -212,7 +219,7 @@ pub struct KindInputs {
 }
 
 /// What a protected dataset says about the rows it was made from, for one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowCounts {
     /// All rows.
     pub rows: u64,
@@ -220,6 +227,8 @@ pub struct RowCounts {
     pub empty: u64,
     /// Rows whose identifier the profile refuses.
     pub invalid: u64,
+    /// For each wider profile: the rows whose identifier it would change.
+    pub would_change: BTreeMap<Profile, u64>,
 }
 
 /// A threshold under which counts are withheld, and whose it is.
@@ -444,8 +453,9 @@ fn funnels(
     let (unique, matched) = unique_and_matched(table);
     for (index, holder) in table.holders.iter().enumerate() {
         let unique = unique[index];
-        let RowCounts { rows, empty, invalid } =
-            *rows.get(holder).ok_or_else(|| ReportError::MissingRows { holder: holder.clone(), kind: kind.clone() })?;
+        let RowCounts { rows, empty, invalid, would_change } =
+            rows.get(holder).ok_or_else(|| ReportError::MissingRows { holder: holder.clone(), kind: kind.clone() })?;
+        let (rows, empty, invalid) = (*rows, *empty, *invalid);
         let duplicate = rows
             .checked_sub(empty)
             .and_then(|rest| rest.checked_sub(invalid))
@@ -468,6 +478,13 @@ fn funnels(
             duplicate: cell(duplicate, suppression.rows(index), "duplicate"),
             unique: cell(unique, suppression.unique(index), "unique"),
             matched: cell(matched[index], suppression.matched(index), "matched"),
+            would_change: would_change
+                .iter()
+                .map(|(profile, rows)| {
+                    let hide = suppression.rows(index) || suppression.is_small(*rows);
+                    (profile.to_string(), cell(*rows, hide, &format!("would_change[{profile}]")))
+                })
+                .collect(),
         });
     }
     Ok(funnels)
@@ -502,7 +519,8 @@ pub(crate) mod tests {
     /// Inputs in which every holder has 31 empty, 12 invalid and 437 duplicate rows.
     pub(crate) fn inputs(kinds: Vec<(&str, MatchTable)>, min_count: u64) -> ReportInputs {
         let kinds = kinds.into_iter().map(|(kind, table)| {
-            let rows = |i| RowCounts { rows: table.unique(i) + 31 + 12 + 437, empty: 31, invalid: 12 };
+            let rows =
+                |i| RowCounts { rows: table.unique(i) + 31 + 12 + 437, empty: 31, invalid: 12, ..RowCounts::default() };
             let rows = table.holders.iter().cloned().enumerate().map(|(i, holder)| (holder, rows(i))).collect();
             KindInputs { kind: kind.parse().unwrap(), rows, table }
         });
@@ -655,6 +673,31 @@ pub(crate) mod tests {
         assert!(matches!(Report::build(inputs.clone()), Err(ReportError::MissingRows { .. })));
         inputs.kinds.clear();
         assert!(matches!(Report::build(inputs), Err(ReportError::NoKinds)));
+    }
+
+    #[test]
+    fn what_a_wider_profile_would_change_is_said_under_the_threshold() {
+        let holder = |name: &str| name.parse::<ParticipantId>().unwrap();
+        let build = |table, min_count, rows| {
+            let mut inputs = inputs(vec![("email", table)], min_count);
+            let counts = inputs.kinds[0].rows.get_mut(&holder("globex")).unwrap();
+            counts.would_change = [(Profile::EmailGmailV1, rows)].into();
+            Report::build(inputs).unwrap()
+        };
+        let shown = |report: &Report| report.parties[1].would_change["email-gmail-v1"];
+        let cell = "parties[globex].would_change[email-gmail-v1]";
+        for (rows, expected) in [(0, Some(0)), (4, None), (5, Some(5))] {
+            let report = build(two_holders(), 5, rows);
+            assert_eq!(shown(&report), expected);
+            assert_eq!(report.suppressed.iter().any(|suppressed| suppressed.cell == cell), expected.is_none());
+            assert_eq!(report.summary_text().contains("email-gmail-v1 would change 5 rows of globex"), rows == 5);
+            assert!(report.parties[0].would_change.is_empty());
+            assert_eq!(Report::from_json(report.to_json_pretty().as_bytes()).unwrap(), report);
+        }
+        // Where the size of the dataset is withheld, nothing may hint at it.
+        let without_slack = table(&["acme", "globex"], &[(&[0], 100), (&[0, 1], 3)]);
+        let report = build(without_slack, 5, 9);
+        assert_eq!((report.parties[1].rows, shown(&report)), (None, None));
     }
 
     #[test]

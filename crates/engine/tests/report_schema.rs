@@ -11,7 +11,10 @@ use std::{
     process::Command,
 };
 
-use datafuse_core::id::{Epoch, ParticipantId};
+use datafuse_core::{
+    id::{Epoch, ParticipantId},
+    normalize::Profile,
+};
 use datafuse_engine::{
     match_table::{HolderSet, MatchTable},
     report::{
@@ -29,7 +32,12 @@ fn kind(name: &str, holders: usize, count: impl Fn(usize) -> u64) -> KindInputs 
     let names: Vec<ParticipantId> = (0..holders).map(|index| format!("holder{index}").parse().unwrap()).collect();
     let set = |mask: usize| HolderSet::new(holders, (0..holders).filter(move |holder| mask >> holder & 1 == 1));
     let table = MatchTable::new(names.clone(), (1..1_usize << holders).map(|mask| (set(mask), count(mask))));
-    let rows = (0..holders).map(|index| RowCounts { rows: table.unique(index) + 5, empty: 2, invalid: 1 });
+    let rows = (0..holders).map(|index| RowCounts {
+        rows: table.unique(index) + 5,
+        empty: 2,
+        invalid: 1,
+        would_change: [(Profile::EmailGmailV1, 2)].into(),
+    });
     KindInputs { kind: name.parse().unwrap(), rows: names.into_iter().zip(rows).collect(), table }
 }
 

@@ -185,6 +185,8 @@ pub(crate) fn funnel(holder: &ParticipantId, index: usize, written: Sorts, plann
         duplicate: Some(duplicate),
         unique: Some(unique),
         matched: Some(matched.sum()),
+        // Addresses are at services of our own making, and Gmail is none of them.
+        would_change: [("email-gmail-v1".to_owned(), Some(0))].into(),
     }
 }
 

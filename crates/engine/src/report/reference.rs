@@ -72,6 +72,7 @@ fn kind_inputs(kind: &str, holders: &[Rows]) -> KindInputs {
             rows: rows.len() as u64,
             empty: count(rows, |row| matches!(row, Row::Empty)),
             invalid: count(rows, |row| matches!(row, Row::Invalid)),
+            ..RowCounts::default()
         };
         (name(index), counts)
     });

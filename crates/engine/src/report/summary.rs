@@ -2,7 +2,7 @@
 //!
 //! Plain text in columns, no colours; a count that is withheld is a word, never a blank or a zero.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use datafuse_core::id::ParticipantId;
 
@@ -24,6 +24,9 @@ pub(super) fn text(report: &Report) -> String {
         let holders = parties.len();
         let _ = writeln!(out, "Common customers by {kind}: {} (at all {holders} holders)\n", number(overlap.all));
         funnel_table(&mut out, parties);
+        for text in would_change_texts(parties) {
+            let _ = writeln!(out, "{text}");
+        }
         pair_table(&mut out, overlap, parties);
         if holders > 2 {
             at_least_table(&mut out, overlap);
@@ -64,6 +67,26 @@ fn funnel_table(out: &mut String, parties: &[Funnel]) {
         ]
     });
     table(out, 1, &header, rows);
+}
+
+/// Says, of each profile that would bring more spellings together, how many rows of whom it would change; nothing of holders
+/// where that is none, or withheld.
+pub(crate) fn would_change_texts(parties: &[Funnel]) -> Vec<String> {
+    let profiles: BTreeSet<&String> = parties.iter().flat_map(|party| party.would_change.keys()).collect();
+    let text = |profile: &String| {
+        let rows_of = |party: &Funnel| match party.would_change.get(profile)? {
+            Some(0) | None => None,
+            rows => Some(format!("{} rows of {}", number(*rows), party.holder)),
+        };
+        let mut changed: Vec<_> = parties.iter().filter_map(rows_of).collect();
+        let more = changed.len().saturating_sub(LINES);
+        changed.truncate(LINES);
+        if more > 0 {
+            changed.push(format!("and of {more} more holders"));
+        }
+        (!changed.is_empty()).then(|| format!("The profile {profile} would change {}.", changed.join(", ")))
+    };
+    profiles.into_iter().filter_map(text).collect()
 }
 
 fn pair_table(out: &mut String, overlap: &Overlap, parties: &[Funnel]) {

@@ -21,6 +21,9 @@
 //! counts alone decide which are listed; of the others it gives the sum of the published ones. All of that could be computed from the
 //! report with every region in it, so the argument above covers it.
 //!
+//! The rows that a wider profile would change are in no sum with any of these. They are withheld where they are few, and where the
+//! holder's rows are.
+//!
 //! `empty` and `invalid` count rows without a usable identifier, nobody in common, and are always published. What a holder
 //! knows of its own dataset, and what two reports say together, are outside of this rule.
 
@@ -29,6 +32,7 @@ use crate::match_table::MatchTable;
 /// What to withhold of one match table.
 #[derive(Clone, Debug)]
 pub struct Suppression {
+    min_count: u64,
     holders: usize,
     /// For each region of the table.
     regions: Vec<bool>,
@@ -50,6 +54,7 @@ impl Suppression {
     pub fn new(table: &MatchTable, min_count: u64) -> Self {
         let holders = table.holders.len();
         let mut this = Self {
+            min_count,
             holders,
             regions: vec![false; table.regions.len()],
             unique: vec![false; holders],
@@ -58,7 +63,7 @@ impl Suppression {
             pairs: Vec::new(),
             largest: 0,
         };
-        let small = |count: u64| count > 0 && count < min_count;
+        let small = |count: u64| (1..min_count).contains(&count);
         if !table.regions.iter().any(|(_, count)| small(*count)) {
             return this;
         }
@@ -95,6 +100,12 @@ impl Suppression {
             this.rows[holder] = this.unique[holder];
         }
         this
+    }
+
+    /// Whether a count is above zero and under the threshold.
+    #[must_use]
+    pub fn is_small(&self, count: u64) -> bool {
+        (1..self.min_count).contains(&count)
     }
 
     /// Whether the count common to all holders is withheld.
