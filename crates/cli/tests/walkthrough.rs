@@ -26,6 +26,7 @@ fn two_holders_from_nothing_to_a_report() {
     world.enrol("acme").done();
     let protected = world.protect_file_with(ACME);
     assert!(protected.out.contains("4 valid, 1 empty, 1 invalid"), "{}", protected.out);
+    assert!(protected.out.contains("valid, and email-gmail-v1 would change it: 2"), "{}", protected.out);
     world.protect("globex", GLOBEX).done();
 
     let id = world.run("globex", &["send", "CHECK_COMMON_DEMO_CUSTOMERS"]).done().out.trim().to_owned();

@@ -686,7 +686,7 @@ pub(crate) mod tests {
         };
         let shown = |report: &Report| report.parties[1].would_change["email-gmail-v1"];
         let cell = "parties[globex].would_change[email-gmail-v1]";
-        for (rows, expected) in [(0, Some(0)), (4, None), (5, Some(5))] {
+        for (rows, expected) in [(0, Some(0)), (1, None), (4, None), (5, Some(5))] {
             let report = build(two_holders(), 5, rows);
             assert_eq!(shown(&report), expected);
             assert_eq!(report.suppressed.iter().any(|suppressed| suppressed.cell == cell), expected.is_none());
