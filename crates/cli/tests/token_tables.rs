@@ -91,6 +91,7 @@ fn tools(arguments: &[&str]) -> String {
 fn as_of_a_table(mut party: Value) -> Value {
     party["empty"] = json!(party["empty"].as_u64().unwrap() + party["invalid"].as_u64().unwrap());
     party["invalid"] = json!(0);
+    party.as_object_mut().unwrap().remove("would_change").unwrap();
     party
 }
 

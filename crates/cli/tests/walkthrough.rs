@@ -8,7 +8,8 @@ use std::fs;
 use serde_json::json;
 use world::World;
 
-const ACME: &str = "email,segment\nAda@Example.com,a\nbob@example.com,b\n bob@example.com ,b\n,c\nnot an address,c\neve@example.com,d\n";
+const ACME: &str =
+    "email,segment\nAda@Example.com,a\nb.ob@gmail.com,b\n B.Ob@gmail.com ,b\n,c\nnot an address,c\neve@example.com,d\n";
 const GLOBEX: &str = "email;city\nada@example.com;Gent\nEVE@example.com;Huy\nzoe@example.com;Mons\n";
 const INITECH: &str = "email\neve@example.com\nzoe@example.com\nyan@example.com\n";
 
@@ -25,6 +26,7 @@ fn two_holders_from_nothing_to_a_report() {
     world.enrol("acme").done();
     let protected = world.protect_file_with(ACME);
     assert!(protected.out.contains("4 valid, 1 empty, 1 invalid"), "{}", protected.out);
+    assert!(protected.out.contains("valid, and email-gmail-v1 would change it: 2"), "{}", protected.out);
     world.protect("globex", GLOBEX).done();
 
     let id = world.run("globex", &["send", "CHECK_COMMON_DEMO_CUSTOMERS"]).done().out.trim().to_owned();
@@ -43,7 +45,10 @@ fn two_holders_from_nothing_to_a_report() {
     );
     assert_eq!(
         report["parties"][0],
-        json!({ "holder": "acme", "rows": 6, "empty": 1, "invalid": 1, "duplicate": 1, "unique": 3, "matched": 2 })
+        json!({
+            "holder": "acme", "rows": 6, "empty": 1, "invalid": 1, "duplicate": 1, "unique": 3, "matched": 2,
+            "would_change": { "email-gmail-v1": 2 }
+        })
     );
     assert_eq!(report["provenance"]["event"], json!(id));
     assert_eq!(report["provenance"]["type"], "CHECK_COMMON_DEMO_CUSTOMERS");
@@ -59,6 +64,7 @@ fn two_holders_from_nothing_to_a_report() {
     assert!(html.contains("acme") && !html.contains("http://") && !html.contains("<script"));
     let opened = world.run("workload", &["report", "open", folder.to_str().unwrap()]).done();
     assert!(opened.out.contains("Common customers by email: 2"), "{}", opened.out);
+    assert!(opened.out.contains("The profile email-gmail-v1 would change 2 rows of acme."), "{}", opened.out);
 }
 
 impl World {
@@ -90,7 +96,12 @@ fn a_third_holder_that_is_no_steward_joins_later_and_costs_its_own_rows_only() {
     let report = world.report();
     assert_eq!(report["overlap"]["all"], 1);
     assert_eq!(report["overlap"]["at_least"][1], json!({ "holders": 2, "count": 3 }));
-    assert_eq!(report["overlap"]["pairwise"][2], json!({ "a": "globex", "b": "initech", "count": 2 }));
+    assert_eq!(
+        report["overlap"]["pairwise"][2],
+        json!({
+            "a": "globex", "b": "initech", "count": 2, "jaccard": 0.5, "share_of_a": 0.666667, "share_of_b": 0.666667
+        })
+    );
 }
 
 #[test]

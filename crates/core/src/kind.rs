@@ -69,6 +69,15 @@ impl Kind {
         self.columns.iter().map(|column| column.profile.as_str()).collect::<Vec<_>>().join("+")
     }
 
+    /// Gives the profiles that would bring more spellings together, see [`Profile::wider`]; none for a kind of several columns.
+    #[must_use]
+    pub fn wider_profiles(&self) -> &'static [Profile] {
+        match self.columns.as_slice() {
+            [column] => column.profile.wider(),
+            _ => &[],
+        }
+    }
+
     /// Normalises one identifier: a value for each column, in the agreed order; `None` is a null.
     ///
     /// Several columns are empty together when all are, and invalid when one is or when only some are empty. Their normal

@@ -1,12 +1,15 @@
-//! Times the matching of fused files of random keys, and protecting and fusing of random addresses.
+//! Times the matching of fused files of random keys, the making of the report, and protecting and fusing of random addresses.
 //!
 //! ```text
 //! cargo run --profile bench -p datafuse-engine --example match_bench -- match [ROWS] [HOLDERS] [FOLDER]
+//! cargo run --profile bench -p datafuse-engine --example match_bench -- report [ROWS] [HOLDERS] [FOLDER]
 //! cargo run --profile bench -p datafuse-engine --example match_bench -- fuse [ROWS] [FOLDER]
 //! ```
 //!
 //! `match` makes one fused file of ROWS keys for each holder, half of which every holder has, and beside each a plain Parquet
 //! file of the same keys (`keys-N.parquet`, column `match_key`) for other engines; then it matches them several times.
+//! `report` makes one fused file of about ROWS keys for each of up to 20 holders, such that every set of holders has keys that exactly
+//! it has; it matches them and makes the report (counts, JSON and page) several times, and compares the medians.
 //! `fuse` protects and fuses ROWS addresses, and computes the same tokens and keys without any file.
 //! Printed are seconds by the clock and of all cores, and the peak of memory.
 
@@ -41,7 +44,10 @@ use datafuse_engine::{
     },
     fuse::{FuseKeys, FusedOutput, fuse},
     fused_file::{FusedWriter, schema},
+    match_table::MatchTable,
     matching::{FusedInput, match_datasets},
+    report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold},
+    report_html,
     runtime::Limits,
     tokenise::{KindSource, ProtectSpec, protect},
 };
@@ -63,8 +69,9 @@ fn main() -> Outcome {
         |index: usize| arguments.get(index).map_or_else(std::env::temp_dir, PathBuf::from).join("datafuse-bench");
     match arguments.first().map(String::as_str) {
         Some("match") => bench_match(number(1, 10_000_000)?, number(2, 2)?, &folder(3)),
+        Some("report") => bench_report(number(1, 1_000_000)?, number(2, 10)?, &folder(3)),
         Some("fuse") => bench_fuse(number(1, 1_000_000)?, &folder(2)),
-        _ => Err("say 'match' or 'fuse'".into()),
+        _ => Err("say 'match', 'report' or 'fuse'".into()),
     }
 }
 
@@ -91,6 +98,76 @@ fn bench_match(rows: usize, holders: usize, folder: &Path) -> Outcome {
         assert_eq!(table.all(), (rows / 2) as u64);
     }
     Ok(())
+}
+
+fn bench_report(rows: usize, holders: usize, folder: &Path) -> Outcome {
+    if !(2..=20).contains(&holders) {
+        return Err("from 2 to 20 holders: every set of them is a region".into());
+    }
+    std::fs::create_dir_all(folder)?;
+    let mut inputs = Vec::new();
+    for holder in 0..holders {
+        let path = folder.join(format!("report-{rows}-{holders}-{holder}"));
+        if !path.exists() {
+            let mut keys = keys_of_sets(2 * rows, holders, holder);
+            keys.sort_unstable();
+            write_fused(&path, &keys)?;
+        }
+        inputs.push(FusedInput { holder, path, label: "bench".to_owned() });
+    }
+    let names: Vec<ParticipantId> =
+        (0..holders).map(|holder| format!("h{holder:05}").parse()).collect::<Result<_, _>>()?;
+    let (mut matching, mut reporting) = (Vec::new(), Vec::new());
+    for run in 1..=5 {
+        let timer = Timer::start();
+        let table = match_datasets(&inputs, &names, &KEY, &Limits::default(), &|_| {})?;
+        matching.push(timer.wall.elapsed());
+        timer.print(&format!("match {run}: {holders} x {rows} rows, {} regions", table.regions.len()), rows * holders);
+        let inputs = report_inputs(table)?;
+        let timer = Timer::start();
+        let report = Report::build(inputs)?;
+        let (json, page) = (report.to_json_pretty(), report_html::render(&report));
+        reporting.push(timer.wall.elapsed());
+        timer.print(&format!("report {run}: {} and {} bytes", json.len(), page.len()), rows * holders);
+    }
+    let [matching, reporting] = [matching, reporting].map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64()
+    });
+    let share = 100.0 * reporting / matching;
+    println!("medians: match {matching:.4} s, report {reporting:.4} s, which is {share:.2} % of it");
+    Ok(())
+}
+
+/// Of so many keys, each at a random set of holders, those of one holder.
+fn keys_of_sets(count: usize, holders: usize, holder: usize) -> Vec<u128> {
+    let mut rng = ChaCha8Rng::seed_from_u64(holders as u64);
+    let mut drawn = || (u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64()), rng.next_u64());
+    (0..count).map(|_| drawn()).filter(|(_, set)| set >> holder & 1 == 1).map(|(key, _)| key).collect()
+}
+
+/// What a workload adds to a table, with a threshold that withholds some of it.
+fn report_inputs(table: MatchTable) -> Outcome<ReportInputs> {
+    let rows = (0..table.holders.len()).map(|index| RowCounts { rows: table.unique(index), ..RowCounts::default() });
+    let rows = table.holders.iter().cloned().zip(rows).collect();
+    let datasets = table.holders.iter().map(|holder| {
+        let dataset = "customers".parse()?;
+        Ok(DatasetRef { holder: holder.clone(), dataset, version: 1, sha256: "00".repeat(32), unauthenticated: false })
+    });
+    Ok(ReportInputs {
+        threshold: Threshold { min_count: 10, ..Threshold::default() },
+        provenance: Provenance {
+            space: "bench".parse()?,
+            root: "00".repeat(32),
+            epoch: Epoch(1),
+            event: "bench".parse()?,
+            event_type: "CHECK_COMMON_CUSTOMERS".to_owned(),
+            datasets: datasets.collect::<Outcome<_>>()?,
+            datafuse: env!("CARGO_PKG_VERSION").to_owned(),
+            at: "2026-11-26T00:00:00Z".to_owned(),
+        },
+        kinds: vec![KindInputs { kind: "email".parse()?, rows, table }],
+    })
 }
 
 fn bench_fuse(rows: usize, folder: &Path) -> Outcome {

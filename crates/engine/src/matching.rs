@@ -322,4 +322,4 @@ fn stopped() -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,17 +8,29 @@
 //! that the policy withholds is `null`, and [`Report::suppressed`] names it; [`suppression`] has the rule and its reason.
 //! This file neither signs nor writes; `report_html` makes the pictures.
 
+mod overlap;
+mod ratio;
+#[cfg(test)]
+mod reference;
+mod schema;
 mod summary;
 pub mod suppression;
 mod unauthenticated;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use datafuse_core::id::{DatasetId, Epoch, EventId, KindName, ParticipantId, SpaceId};
+use datafuse_core::{
+    id::{DatasetId, Epoch, EventId, KindName, ParticipantId, SpaceId},
+    normalize::Profile,
+};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::match_table::MatchTable;
-pub(crate) use summary::{number, share};
+pub use overlap::{AtLeast, MAX_REGIONS, Overlap, Pair, Region, RegionsLeftOut};
+pub use ratio::Ratio;
+pub use schema::{SCHEMA_ID, report_schema};
+pub(crate) use summary::{number, share, would_change_texts};
 use suppression::{Suppression, Withheld};
 pub use unauthenticated::{ReportWarning, WARNING_WITHOUT_MATCH};
 
@@ -35,13 +47,16 @@ const PRIMARY_KIND: &str = "email";
 pub type Count = Option<u64>;
 
 /// What a check of common customers found. The fields are in the order of the JSON document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("$id" = SCHEMA_ID))]
 pub struct Report {
-    /// Always [`SCHEMA`].
+    /// The schema of this document.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// For each kind, under `by_<kind>`: how many are common to all holders taking part.
     pub common_customers: BTreeMap<String, Count>,
     /// The kind that `overlap` and `parties` are about: `email` if the space matches it, else the first by name.
+    #[schemars(with = "schema::Name")]
     pub kind: KindName,
     /// Who shares how many with whom.
     pub overlap: Overlap,
@@ -49,8 +64,9 @@ pub struct Report {
     pub parties: Vec<Funnel>,
     /// The other kinds' overlaps and funnels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, KindReport>")]
     pub by_kind: BTreeMap<KindName, KindReport>,
-    /// Every count that is withheld.
+    /// Every count that is withheld; a ratio is where a count that it is made of is.
     pub suppressed: Vec<Suppressed>,
     /// What to know about datasets before trusting a figure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,7 +78,7 @@ pub struct Report {
 }
 
 /// The overlap and the funnels of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KindReport {
     /// Who shares how many with whom.
     pub overlap: Overlap,
@@ -81,52 +97,11 @@ pub struct KindInfo<'a> {
     pub parties: &'a [Funnel],
 }
 
-/// Who shares how many distinct identifiers with whom.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Overlap {
-    /// At every holder taking part.
-    pub all: Count,
-    /// For each two holders: at both, whoever else has them. Sorted by `a`, then `b`.
-    pub pairwise: Vec<Pair>,
-    /// For each number of holders from 1: at so many or more.
-    pub at_least: Vec<AtLeast>,
-    /// At exactly these holders; those that nobody is in are left out. Sorted by the list of holders.
-    pub regions: Vec<Region>,
-}
-
-/// How many two holders have in common.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pair {
-    /// The one holder, the first by name.
-    pub a: ParticipantId,
-    /// The other holder.
-    pub b: ParticipantId,
-    /// How many distinct identifiers are at both.
-    pub count: Count,
-}
-
-/// How many are at so many holders or more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AtLeast {
-    /// The number of holders.
-    pub holders: u64,
-    /// How many distinct identifiers are at so many holders or more.
-    pub count: Count,
-}
-
-/// How many are at exactly these holders.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Region {
-    /// The holders, sorted by name.
-    pub holders: Vec<ParticipantId>,
-    /// How many distinct identifiers are at these holders and at no others.
-    pub count: Count,
-}
-
 /// One holder's way from rows to matches: `rows = empty + invalid + duplicate + unique`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Funnel {
     /// The holder.
+    #[schemars(with = "schema::Name")]
     pub holder: ParticipantId,
     /// The rows of its dataset.
     pub rows: Count,
@@ -140,15 +115,20 @@ pub struct Funnel {
     pub unique: Count,
     /// How many of these at least one other holder has.
     pub matched: Count,
+    /// For each profile that would bring more spellings together than the space's: the rows whose identifier it would change.
+    /// Missing where not all of the holder's datasets say it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub would_change: BTreeMap<String, Count>,
 }
 
 /// A count that is withheld.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Suppressed {
     /// Where it would stand: `overlap.all`, `overlap.pairwise[a,b]`, `overlap.at_least[2]`, `overlap.regions[a,b]`,
-    /// `parties[a].matched`, ...; for another kind than the first with `by_kind.<kind>.` before it.
+    /// `overlap.regions_left_out` (those of regions that are not listed, together), `parties[a].matched`, ...; for another kind
+    /// than the first with `by_kind.<kind>.` before it.
     pub cell: String,
-    /// Why: [`RULE_MIN_COUNT`], as it is under the threshold, or would give away a count that is.
+    /// Why: `min_count`, as it is under the threshold, or would give away a count that is.
     pub rule: String,
     /// The threshold.
     pub min_count: u64,
@@ -157,7 +137,7 @@ pub struct Suppressed {
 }
 
 /// The output policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Policy {
     /// Counts above zero and below this are withheld; 1 withholds nothing.
     pub min_count: u64,
@@ -178,15 +158,19 @@ pub struct AppliedRule {
 }
 
 /// What a report was made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
     /// The space.
+    #[schemars(with = "schema::Name")]
     pub space: SpaceId,
     /// The space's root, in hexadecimal.
+    #[schemars(with = "schema::Hash")]
     pub root: String,
     /// The epoch of the matching key.
+    #[schemars(with = "u64")]
     pub epoch: Epoch,
     /// The event that asked for the report.
+    #[schemars(with = "schema::EventName")]
     pub event: EventId,
     /// The event's type.
     #[serde(rename = "type")]
@@ -199,20 +183,24 @@ pub struct Provenance {
     /// The version of DataFuse.
     pub datafuse: String,
     /// When the report was made, RFC 3339.
+    #[schemars(with = "schema::Moment")]
     pub at: String,
 }
 
 /// One dataset that went into a report.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct DatasetRef {
     /// Whose it is.
+    #[schemars(with = "schema::Name")]
     pub holder: ParticipantId,
     /// Its name.
+    #[schemars(with = "schema::Name")]
     pub dataset: DatasetId,
     /// Its version.
     pub version: u64,
     /// The SHA-256 of the protected file as delivered, in hexadecimal. Of a table in several files that of their sorted
     /// `sha256sum` lines.
+    #[schemars(with = "schema::Hash")]
     pub sha256: String,
     /// Whether it was a table of tokens: nothing in it shows who made it, and when.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -250,7 +238,7 @@ pub struct KindInputs {
 }
 
 /// What a protected dataset says about the rows it was made from, for one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowCounts {
     /// All rows.
     pub rows: u64,
@@ -258,6 +246,8 @@ pub struct RowCounts {
     pub empty: u64,
     /// Rows whose identifier the profile refuses.
     pub invalid: u64,
+    /// For each wider profile: the rows whose identifier it would change.
+    pub would_change: BTreeMap<Profile, u64>,
 }
 
 /// A threshold under which counts are withheld, and whose it is.
@@ -348,6 +338,11 @@ impl Report {
     /// # Errors
     /// [`ReportError::NoKinds`], [`ReportError::MissingRows`], [`ReportError::Inconsistent`].
     pub fn build(inputs: ReportInputs) -> Result<Self, ReportError> {
+        Self::build_up_to(MAX_REGIONS, inputs)
+    }
+
+    /// As [`Report::build`], with up to so many regions of each kind.
+    fn build_up_to(max_regions: usize, inputs: ReportInputs) -> Result<Self, ReportError> {
         let ReportInputs { mut kinds, threshold, rules, mut provenance } = inputs;
         kinds.sort_by(|a, b| {
             (a.kind.as_str() != PRIMARY_KIND, &a.kind).cmp(&(b.kind.as_str() != PRIMARY_KIND, &b.kind))
@@ -363,8 +358,9 @@ impl Report {
             let common = format!("by_{}", inputs.kind);
             let all = withheld.apply(inputs.table.all(), suppression.all(), || format!("common_customers.{common}"));
             common_customers.insert(common, all);
-            let overlap = Overlap::new(&inputs.table, suppression, &prefix, &mut withheld);
+            let mut overlap = Overlap::new(&inputs.table, suppression, max_regions, &prefix, &mut withheld);
             let parties = funnels(inputs, suppression, &prefix, &mut withheld)?;
+            overlap.fill_in_ratios(&parties);
             reports.push((inputs.kind.clone(), KindReport { overlap, parties }));
         }
         let mut reports = reports.into_iter();
@@ -449,44 +445,6 @@ impl Report {
     }
 }
 
-impl Overlap {
-    fn new(table: &MatchTable, suppression: &Suppression, prefix: &str, withheld: &mut Withheld) -> Self {
-        let holder = |index: usize| table.holders[index].clone();
-        let all = withheld.apply(table.all(), suppression.all(), || format!("{prefix}overlap.all"));
-        let pairwise = table
-            .pairwise()
-            .into_iter()
-            .map(|(a, b, count)| {
-                let (hide, a, b) = (suppression.pair(a, b), holder(a), holder(b));
-                let count = withheld.apply(count, hide, || format!("{prefix}overlap.pairwise[{a},{b}]"));
-                Pair { a, b, count }
-            })
-            .collect();
-        let at_least = (1..)
-            .zip(table.at_least())
-            .map(|(holders, count)| {
-                let hide = suppression.at_least(holders);
-                let count = withheld.apply(count, hide, || format!("{prefix}overlap.at_least[{holders}]"));
-                AtLeast { holders: holders as u64, count }
-            })
-            .collect();
-        let regions = table
-            .regions
-            .iter()
-            .enumerate()
-            .map(|(index, (set, count))| {
-                let holders: Vec<_> = set.iter().map(holder).collect();
-                let count = withheld.apply(*count, suppression.region(index), || {
-                    let names: Vec<_> = holders.iter().map(ParticipantId::as_str).collect();
-                    format!("{prefix}overlap.regions[{}]", names.join(","))
-                });
-                Region { holders, count }
-            })
-            .collect();
-        Self { all, pairwise, at_least, regions }
-    }
-}
-
 /// A row counts once whatever the kind, so a dataset's size that one kind withholds must not be read in another.
 fn withhold_same_rows_everywhere(kinds: &[KindInputs], suppressions: &mut [Suppression]) {
     let hidden: BTreeSet<ParticipantId> = kinds
@@ -514,8 +472,9 @@ fn funnels(
     let (unique, matched) = unique_and_matched(table);
     for (index, holder) in table.holders.iter().enumerate() {
         let unique = unique[index];
-        let RowCounts { rows, empty, invalid } =
-            *rows.get(holder).ok_or_else(|| ReportError::MissingRows { holder: holder.clone(), kind: kind.clone() })?;
+        let RowCounts { rows, empty, invalid, would_change } =
+            rows.get(holder).ok_or_else(|| ReportError::MissingRows { holder: holder.clone(), kind: kind.clone() })?;
+        let (rows, empty, invalid) = (*rows, *empty, *invalid);
         let duplicate = rows
             .checked_sub(empty)
             .and_then(|rest| rest.checked_sub(invalid))
@@ -538,6 +497,13 @@ fn funnels(
             duplicate: cell(duplicate, suppression.rows(index), "duplicate"),
             unique: cell(unique, suppression.unique(index), "unique"),
             matched: cell(matched[index], suppression.matched(index), "matched"),
+            would_change: would_change
+                .iter()
+                .map(|(profile, rows)| {
+                    let hide = suppression.rows(index) || suppression.is_small(*rows);
+                    (profile.to_string(), cell(*rows, hide, &format!("would_change[{profile}]")))
+                })
+                .collect(),
         });
     }
     Ok(funnels)
@@ -572,7 +538,8 @@ pub(crate) mod tests {
     /// Inputs in which every holder has 31 empty, 12 invalid and 437 duplicate rows.
     pub(crate) fn inputs(kinds: Vec<(&str, MatchTable)>, min_count: u64) -> ReportInputs {
         let kinds = kinds.into_iter().map(|(kind, table)| {
-            let rows = |i| RowCounts { rows: table.unique(i) + 31 + 12 + 437, empty: 31, invalid: 12 };
+            let rows =
+                |i| RowCounts { rows: table.unique(i) + 31 + 12 + 437, empty: 31, invalid: 12, ..RowCounts::default() };
             let rows = table.holders.iter().cloned().enumerate().map(|(i, holder)| (holder, rows(i))).collect();
             KindInputs { kind: kind.parse().unwrap(), rows, table }
         });
@@ -620,7 +587,10 @@ pub(crate) mod tests {
       {
         "a": "acme",
         "b": "globex",
-        "count": 4210
+        "count": 4210,
+        "jaccard": 0.117631,
+        "share_of_a": 0.2105,
+        "share_of_b": 0.2105
       }
     ],
     "at_least": [
@@ -724,6 +694,31 @@ pub(crate) mod tests {
         assert!(matches!(Report::build(inputs.clone()), Err(ReportError::MissingRows { .. })));
         inputs.kinds.clear();
         assert!(matches!(Report::build(inputs), Err(ReportError::NoKinds)));
+    }
+
+    #[test]
+    fn what_a_wider_profile_would_change_is_said_under_the_threshold() {
+        let holder = |name: &str| name.parse::<ParticipantId>().unwrap();
+        let build = |table, min_count, rows| {
+            let mut inputs = inputs(vec![("email", table)], min_count);
+            let counts = inputs.kinds[0].rows.get_mut(&holder("globex")).unwrap();
+            counts.would_change = [(Profile::EmailGmailV1, rows)].into();
+            Report::build(inputs).unwrap()
+        };
+        let shown = |report: &Report| report.parties[1].would_change["email-gmail-v1"];
+        let cell = "parties[globex].would_change[email-gmail-v1]";
+        for (rows, expected) in [(0, Some(0)), (1, None), (4, None), (5, Some(5))] {
+            let report = build(two_holders(), 5, rows);
+            assert_eq!(shown(&report), expected);
+            assert_eq!(report.suppressed.iter().any(|suppressed| suppressed.cell == cell), expected.is_none());
+            assert_eq!(report.summary_text().contains("email-gmail-v1 would change 5 rows of globex"), rows == 5);
+            assert!(report.parties[0].would_change.is_empty());
+            assert_eq!(Report::from_json(report.to_json_pretty().as_bytes()).unwrap(), report);
+        }
+        // Where the size of the dataset is withheld, nothing may hint at it.
+        let without_slack = table(&["acme", "globex"], &[(&[0], 100), (&[0, 1], 3)]);
+        let report = build(without_slack, 5, 9);
+        assert_eq!((report.parties[1].rows, shown(&report)), (None, None));
     }
 
     #[test]

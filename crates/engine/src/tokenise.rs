@@ -17,7 +17,7 @@ use arrow::{
 use datafuse_core::{
     id::KindName,
     kind::Kind,
-    normalize::{InvalidReason, Normalization},
+    normalize::{InvalidReason, Normalization, Profile},
     token::Tokenizer,
 };
 
@@ -134,6 +134,8 @@ pub struct KindSummary {
     pub empty: u64,
     /// Rows whose identifier is invalid, by the reason's fixed words.
     pub invalid: BTreeMap<String, u64>,
+    /// For each profile that would bring more spellings together: the rows with a token whose identifier it would change.
+    pub would_change: BTreeMap<Profile, u64>,
 }
 
 impl KindSummary {
@@ -182,6 +184,9 @@ pub fn protect<W: TokenSink>(
         for ((summary, found), kind) in counted.iter_mut().zip(found).zip(&kinds) {
             summary.valid += found.valid;
             summary.empty += found.empty;
+            for (profile, rows) in kind.kind.wider_profiles().iter().zip(found.would_change) {
+                *summary.would_change.entry(*profile).or_default() += rows;
+            }
             for (index, reason) in found.invalid {
                 let reason = reason.to_string();
                 if let Some(quarantine) = quarantine.as_deref_mut() {
@@ -206,7 +211,9 @@ pub fn protect<W: TokenSink>(
     if rows > 0 && kinds.values().all(|summary| summary.valid == 0) {
         return Err(Error::NothingValid { rows, kinds: kinds.keys().map(ToString::to_string).collect() });
     }
-    let delivered = writer.finish(&DatasetCounts { rows, kinds: counts.collect() })?;
+    let would_change = kinds.iter().filter(|(_, summary)| !summary.would_change.is_empty());
+    let would_change = would_change.map(|(name, summary)| (name.clone(), summary.would_change.clone())).collect();
+    let delivered = writer.finish(&DatasetCounts { rows, kinds: counts.collect(), would_change })?;
     Ok(ProtectSummary { delivered, rows, rejected, kinds })
 }
 
@@ -223,6 +230,8 @@ struct Tokenised {
 struct Found {
     valid: u64,
     empty: u64,
+    /// For each of the kind's wider profiles.
+    would_change: Vec<u64>,
     /// Positions in the batch.
     invalid: Vec<(usize, InvalidReason)>,
 }
@@ -281,7 +290,8 @@ fn tokenise_kind(source: &SourceBatch, kind: &KindSource) -> Result<(FixedSizeBi
         .map(|column| column_as_bytes(column, column_of(&source.batch, column)?))
         .collect::<Result<Vec<ByteColumn>>>()?;
     let length = source.rows.len();
-    let mut found = Found::default();
+    let wider = kind.kind.wider_profiles();
+    let mut found = Found { would_change: vec![0; wider.len()], ..Found::default() };
     let (mut positions, mut identifiers) = (Vec::with_capacity(length), Vec::with_capacity(length));
     let mut values = Vec::with_capacity(columns.len());
     for index in 0..length {
@@ -291,6 +301,9 @@ fn tokenise_kind(source: &SourceBatch, kind: &KindSource) -> Result<(FixedSizeBi
             Normalization::Empty => found.empty += 1,
             Normalization::Invalid(reason) => found.invalid.push((index, reason)),
             Normalization::Valid(identifier) => {
+                for (rows, profile) in found.would_change.iter_mut().zip(wider) {
+                    *rows += u64::from(identifier.is_changed_by(*profile));
+                }
                 positions.push(index);
                 identifiers.push(identifier);
             }

@@ -94,7 +94,11 @@ impl Forge {
             vec![Arc::new(arrow::array::UInt64Array::from(vec![1, 2])), Arc::new(column)];
         let batch = arrow::array::RecordBatch::try_new(Arc::clone(writer.schema()), columns).unwrap();
         writer.write(&batch).unwrap();
-        let counts = DatasetCounts { rows: 2, kinds: [(kind.name().clone(), KindCounts::default())].into() };
+        let counts = DatasetCounts {
+            rows: 2,
+            kinds: [(kind.name().clone(), KindCounts::default())].into(),
+            ..DatasetCounts::default()
+        };
         writer.finish(&counts).unwrap();
     }
 

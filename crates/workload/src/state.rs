@@ -128,6 +128,9 @@ pub struct FusedKind {
     pub invalid: u64,
     /// Rows that were fused.
     pub fused: u64,
+    /// For each wider profile that the holder tried, by name: the rows whose identifier it would change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub would_change: BTreeMap<String, u64>,
     /// Name of the fused file within the store.
     pub file: String,
 }

@@ -338,8 +338,10 @@ fn show_table(party: &Party, written: &TokenTable, keep: &[String], console: &Co
 
 fn kinds_json(summary: &ProtectSummary, identifiers: &Identifiers) -> BTreeMap<String, Value> {
     let value = |(kind, summary): (&KindName, &KindSummary)| {
-        let value = json!({ "columns": identifiers.get(kind), "valid": summary.valid,
-                            "empty": summary.empty, "invalid": summary.invalid });
+        let would_change: BTreeMap<_, _> =
+            summary.would_change.iter().map(|(profile, rows)| (profile.as_str(), rows)).collect();
+        let value = json!({ "columns": identifiers.get(kind), "valid": summary.valid, "empty": summary.empty,
+                            "invalid": summary.invalid, "would_change": would_change });
         (kind.to_string(), value)
     };
     summary.kinds.iter().map(value).collect()
@@ -394,6 +396,9 @@ fn counts_text(summary: &ProtectSummary, identifiers: &Identifiers, quarantine: 
         ));
         for (reason, rows) in &found.invalid {
             text.push_str(&format!("    invalid: {reason}: {}\n", count(*rows)));
+        }
+        for (profile, rows) in found.would_change.iter().filter(|(_, rows)| **rows > 0) {
+            text.push_str(&format!("    valid, and {profile} would change it: {}\n", count(*rows)));
         }
     }
     if let Some(path) = quarantine {

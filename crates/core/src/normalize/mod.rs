@@ -105,6 +105,22 @@ impl Profile {
         }
     }
 
+    /// Gives the profiles that bring still more spellings together, all that this one does among them: a space could agree on
+    /// one of them instead, and would lose no match.
+    #[must_use]
+    pub const fn wider(self) -> &'static [Self] {
+        match self {
+            Self::EmailV1 => &[Self::EmailGmailV1],
+            Self::ExactV1 => &[Self::TextV1],
+            Self::EmailGmailV1
+            | Self::EmailUid2V1
+            | Self::PhoneE164V1
+            | Self::IbanV1
+            | Self::TextV1
+            | Self::EmailSha256V1 => &[],
+        }
+    }
+
     /// Tells whether values may need a default region (national telephone numbers do).
     #[must_use]
     pub const fn needs_region(self) -> bool {
@@ -315,6 +331,15 @@ impl NormalizedIdentifier {
     /// Gives the bytes to hash.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// Tells whether another profile has another normal form for it; not where it refuses it. For counting.
+    #[must_use]
+    pub fn is_changed_by(&self, profile: Profile) -> bool {
+        match profile.normalize(&self.0, None) {
+            Normalization::Valid(other) => *other.0 != *self.0,
+            Normalization::Empty | Normalization::Invalid(_) => false,
+        }
     }
 
     /// Gives the normal form for the eyes of the value's own holder, on its own machine (a preview of what will match).

@@ -56,6 +56,26 @@ fn expected_of(case: &Value) -> Outcome {
     Outcome::Valid(case["output"].as_str().unwrap().as_bytes().to_vec())
 }
 
+/// Whatever two values a profile makes one, a wider one makes one, too.
+#[test]
+fn a_wider_profile_starts_where_the_narrower_ends() {
+    let mut changed = 0;
+    for narrow in Profile::ALL {
+        for wide in narrow.wider() {
+            for case in cases() {
+                let Normalization::Valid(identifier) = narrow.normalize(&input_of(&case), None) else { continue };
+                let (at_once, after) =
+                    (outcome(*wide, &input_of(&case), None), outcome(*wide, identifier.as_bytes(), None));
+                assert_eq!(at_once, after, "{narrow}, {wide}: {}", case["input"]);
+                let is_changed = matches!(&after, Outcome::Valid(bytes) if bytes != identifier.as_bytes());
+                assert_eq!(identifier.is_changed_by(*wide), is_changed);
+                changed += usize::from(is_changed);
+            }
+        }
+    }
+    assert!(changed > 10, "{changed}");
+}
+
 #[test]
 fn every_vector_gives_its_outcome() {
     let cases = cases();

@@ -10,7 +10,7 @@
 //! | kept columns | as in the source | in the order they were asked for |
 //!
 //! A row in which no kind is valid is not there; how many such rows there were stands in the encrypted footer
-//! ([`DatasetCounts`], key `datafuse.counts`). Tokens are stored plainly, with neither statistics nor dictionary: they do
+//! ([`DatasetCounts`], keys `datafuse.counts` and `datafuse.would_change`). Tokens are stored plainly, with neither statistics nor dictionary: they do
 //! not compress. Whether a file is what the space expects of it is decided by who reads its envelope, not here.
 
 use std::{
@@ -25,7 +25,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
-use datafuse_core::{dataset::DatasetEnvelope, id::KindName, token::Token};
+use datafuse_core::{dataset::DatasetEnvelope, id::KindName, normalize::Profile, token::Token};
 use parquet::{
     arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions},
     basic::{Compression, ZstdLevel},
@@ -53,6 +53,7 @@ pub const MAX_KEPT_BYTES: usize = 64 << 10;
 pub(crate) const TOKEN_PREFIX: &str = "token_";
 const TOKEN_BYTES: i32 = 32;
 const COUNTS_NOTE: &str = "datafuse.counts";
+const WOULD_CHANGE_NOTE: &str = "datafuse.would_change";
 
 /// Rows of a row group: some 8 MiB of tokens, which is what a writer holds in memory.
 const ROW_GROUP_ROWS: usize = 1 << 18;
@@ -71,7 +72,14 @@ pub struct DatasetCounts {
     pub rows: u64,
     /// For each kind.
     pub kinds: BTreeMap<KindName, KindCounts>,
+    /// For each kind and each wider profile that its holder tried: the rows with a token whose identifier it would change. In a
+    /// note of its own, which versions that do not know it pass over.
+    #[serde(skip)]
+    pub would_change: WouldChange,
 }
+
+/// For each kind, for each profile.
+pub type WouldChange = BTreeMap<KindName, BTreeMap<Profile, u64>>;
 
 /// The rows without a token of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,9 +193,17 @@ impl ProtectedWriter {
     /// # Errors
     /// [`Error::Io`], [`Error::NoSpace`].
     pub fn finish(mut self, counts: &DatasetCounts) -> Result<Delivered> {
-        let counts = serde_json::to_string(counts)
-            .map_err(|source| Error::Internal { work: "writing counts", source: source.into() })?;
-        self.writer.append_key_value_metadata(KeyValue::new(COUNTS_NOTE.to_owned(), counts));
+        let internal = |source: serde_json::Error| Error::Internal { work: "writing counts", source: source.into() };
+        let note = serde_json::to_string(counts).map_err(internal)?;
+        self.writer.append_key_value_metadata(KeyValue::new(COUNTS_NOTE.to_owned(), note));
+        if !counts.would_change.is_empty() {
+            let by_name = |profiles: &BTreeMap<Profile, u64>| -> BTreeMap<&str, u64> {
+                profiles.iter().map(|(profile, rows)| (profile.as_str(), *rows)).collect()
+            };
+            let note: BTreeMap<_, _> = counts.would_change.iter().map(|(kind, of)| (kind, by_name(of))).collect();
+            let note = serde_json::to_string(&note).map_err(internal)?;
+            self.writer.append_key_value_metadata(KeyValue::new(WOULD_CHANGE_NOTE.to_owned(), note));
+        }
         let written = finish(&mut self.writer)?;
         Ok(Delivered { sha256: written.sha256, bytes: written.bytes, rows: self.rows })
     }
@@ -319,12 +335,16 @@ impl ProtectedFile {
         let file = SealedFile::open(path, file_key, caps, false)?;
         let kinds = check_columns(path, file.schema())?;
         let note = file.note(COUNTS_NOTE).ok_or_else(|| corrupted(path, "its counts"))?;
-        let counts: DatasetCounts = serde_json::from_str(note).map_err(|_| corrupted(path, "its counts"))?;
+        let mut counts: DatasetCounts = serde_json::from_str(note).map_err(|_| corrupted(path, "its counts"))?;
         let agree = counts.kinds.keys().eq(&kinds)
             && file.rows() <= counts.rows
             && kinds.iter().all(|kind| counts.valid(kind).is_some_and(|valid| valid <= file.rows()));
         if !agree {
             return Err(corrupted(path, "its counts do not agree with its rows"));
+        }
+        if let Some(note) = file.note(WOULD_CHANGE_NOTE) {
+            counts.would_change =
+                would_change(note, &counts).ok_or_else(|| corrupted(path, "its counts of profiles"))?;
         }
         Ok(Self { file, kinds, counts })
     }
@@ -415,6 +435,22 @@ pub(crate) fn token_array(length: usize, positions: &[usize], tokens: &[Token]) 
     }
     FixedSizeBinaryArray::try_new(TOKEN_BYTES, Buffer::from_vec(bytes), Some(NullBuffer::from(valid)))
         .map_err(|source| Error::Internal { work: "making tokens", source: source.into() })
+}
+
+/// Reads the note of the rows that wider profiles would change; `None` where it is not one, or counts more rows than there are.
+/// Profiles of later versions are left out.
+fn would_change(note: &str, counts: &DatasetCounts) -> Option<WouldChange> {
+    let noted: BTreeMap<KindName, BTreeMap<String, u64>> = serde_json::from_str(note).ok()?;
+    let mut known = WouldChange::new();
+    for (kind, profiles) in noted {
+        let valid = counts.valid(&kind)?;
+        if profiles.values().any(|rows| *rows > valid) {
+            return None;
+        }
+        let profiles = profiles.into_iter().filter_map(|(profile, rows)| Some((profile.parse().ok()?, rows)));
+        known.insert(kind, profiles.collect());
+    }
+    Some(known)
 }
 
 /// Checks the columns of a dataset and gives its kinds.

@@ -168,6 +168,30 @@ fn a_source_becomes_a_sorted_fused_file() {
 }
 
 #[test]
+fn rows_that_a_wider_profile_would_change_are_counted() {
+    let world = World::new();
+    let emails = [
+        "ann.example@gmail.com",
+        " Ann.Example+news@GoogleMail.com",
+        "annexample@gmail.com",
+        "ann.example@example.org",
+        "+@gmail.com",
+        "nobody",
+        "bob@googlemail.com",
+    ];
+    // In two batches; the third and the fourth are as they would be, the fifth would be refused.
+    let batch = |first: usize, part: &[&str]| {
+        let emails = part.iter().map(|email| Some((*email).to_owned())).collect();
+        source_batch(first as u64, &[("email", emails), ("phone", vec![None; part.len()])])
+    };
+    let summary = world.protect(vec![batch(1, &emails[..2]), batch(3, &emails[2..])], &[], None).unwrap();
+    assert_eq!(summary.kinds[&kind("email")].would_change, [(Profile::EmailGmailV1, 3)].into());
+    assert!(summary.kinds[&kind("phone")].would_change.is_empty());
+    let counts = world.open().counts().clone();
+    assert_eq!(counts.would_change, [(kind("email"), [(Profile::EmailGmailV1, 3)].into())].into());
+}
+
+#[test]
 fn a_dictionary_is_kept_as_its_values() {
     let world = World::new();
     let emails = vec![Some("a@b.example".to_owned()), None, Some("c@d.example".to_owned())];
@@ -259,7 +283,7 @@ fn dataset_of(world: &World, tokens: &[Option<[u8; 32]>], counts: KindCounts) {
     let batch = RecordBatch::try_new(Arc::clone(writer.schema()), vec![Arc::new(rows), Arc::new(array)]).unwrap();
     writer.write(&batch).unwrap();
     let kinds = [(kind("email"), counts)].into();
-    writer.finish(&DatasetCounts { rows: tokens.len() as u64, kinds }).unwrap();
+    writer.finish(&DatasetCounts { rows: tokens.len() as u64, kinds, ..DatasetCounts::default() }).unwrap();
 }
 
 fn valid_tokens(n: usize) -> Vec<Option<[u8; 32]>> {
@@ -332,7 +356,7 @@ fn heavy(world: &World, rows: usize) {
         writer.write(&RecordBatch::try_new(Arc::clone(writer.schema()), columns).unwrap()).unwrap();
     }
     let kinds = [(kind("email"), KindCounts::default())].into();
-    writer.finish(&DatasetCounts { rows: rows as u64, kinds }).unwrap();
+    writer.finish(&DatasetCounts { rows: rows as u64, kinds, ..DatasetCounts::default() }).unwrap();
 }
 
 #[test]

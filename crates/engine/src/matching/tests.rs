@@ -23,13 +23,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::fused_file::{FusedSummary, FusedWriter, schema};
 
-const KEY: [u8; 32] = [9; 32];
+pub(crate) const KEY: [u8; 32] = [9; 32];
 
 fn holders(n: usize) -> Vec<ParticipantId> {
     (0..n).map(|index| format!("h{index:04}").parse().unwrap()).collect()
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { threads: 2, ..Limits::default() }
 }
 
@@ -50,7 +50,7 @@ fn fused(path: &Path, mut keys: Vec<u128>) -> FusedSummary {
 }
 
 /// Fused files of keys, one for each of the given holders.
-fn files(datasets: &[(usize, Vec<u128>)]) -> (TempDir, Vec<FusedInput>) {
+pub(crate) fn files(datasets: &[(usize, Vec<u128>)]) -> (TempDir, Vec<FusedInput>) {
     let folder = tempfile::tempdir().unwrap();
     let inputs = datasets.iter().enumerate().map(|(index, (holder, keys))| {
         let path = folder.path().join(index.to_string());

@@ -2,11 +2,11 @@
 //!
 //! Plain text in columns, no colours; a count that is withheld is a word, never a blank or a zero.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use datafuse_core::id::ParticipantId;
 
-use super::{Count, Funnel, KindInfo, Overlap, Report, ReportWarning};
+use super::{Count, Funnel, KindInfo, Overlap, Ratio, Report, ReportWarning};
 
 /// How many lines a table has at most; the rest is said as a number.
 const LINES: usize = 20;
@@ -24,6 +24,9 @@ pub(super) fn text(report: &Report) -> String {
         let holders = parties.len();
         let _ = writeln!(out, "Common customers by {kind}: {} (at all {holders} holders)\n", number(overlap.all));
         funnel_table(&mut out, parties);
+        for text in would_change_texts(parties) {
+            let _ = writeln!(out, "{text}");
+        }
         pair_table(&mut out, overlap, parties);
         if holders > 2 {
             at_least_table(&mut out, overlap);
@@ -66,6 +69,26 @@ fn funnel_table(out: &mut String, parties: &[Funnel]) {
     table(out, 1, &header, rows);
 }
 
+/// Says, of each profile that would bring more spellings together, how many rows of whom it would change; nothing of holders
+/// where that is none, or withheld.
+pub(crate) fn would_change_texts(parties: &[Funnel]) -> Vec<String> {
+    let profiles: BTreeSet<&String> = parties.iter().flat_map(|party| party.would_change.keys()).collect();
+    let text = |profile: &String| {
+        let rows_of = |party: &Funnel| match party.would_change.get(profile)? {
+            Some(0) | None => None,
+            rows => Some(format!("{} rows of {}", number(*rows), party.holder)),
+        };
+        let mut changed: Vec<_> = parties.iter().filter_map(rows_of).collect();
+        let more = changed.len().saturating_sub(LINES);
+        changed.truncate(LINES);
+        if more > 0 {
+            changed.push(format!("and of {more} more holders"));
+        }
+        (!changed.is_empty()).then(|| format!("The profile {profile} would change {}.", changed.join(", ")))
+    };
+    profiles.into_iter().filter_map(text).collect()
+}
+
 fn pair_table(out: &mut String, overlap: &Overlap, parties: &[Funnel]) {
     if overlap.pairwise.is_empty() {
         return;
@@ -73,10 +96,10 @@ fn pair_table(out: &mut String, overlap: &Overlap, parties: &[Funnel]) {
     out.push('\n');
     let unique =
         |holder: &ParticipantId| parties.iter().find(|party| party.holder == *holder).and_then(|party| party.unique);
-    let header = ["pair", "", "common", "of the 1st", "of the 2nd"].map(str::to_owned);
+    let header = ["pair", "", "common", "of the 1st", "of the 2nd", "jaccard"].map(str::to_owned);
     let rows = overlap.pairwise.iter().map(|pair| {
         let (of_a, of_b) = (share(pair.count, unique(&pair.a)), share(pair.count, unique(&pair.b)));
-        [pair.a.to_string(), pair.b.to_string(), number(pair.count), of_a, of_b]
+        [pair.a.to_string(), pair.b.to_string(), number(pair.count), of_a, of_b, percent(pair.jaccard)]
     });
     table(out, 2, &header, rows);
 }
@@ -140,6 +163,11 @@ pub(crate) fn share(part: Count, whole: Count) -> String {
     }
 }
 
+/// A ratio in percent, as [`share`] has it.
+fn percent(ratio: Option<Ratio>) -> String {
+    share(ratio.map(|ratio| u64::from(ratio.millionths())), Some(1_000_000))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -156,8 +184,8 @@ holder    rows  empty  invalid  duplicate  unique  matched   share
 acme    20,480     31       12        437  20,000    4,210  21.1 %
 globex  20,480     31       12        437  20,000    4,210  21.1 %
 
-pair          common  of the 1st  of the 2nd
-acme  globex   4,210      21.1 %      21.1 %
+pair          common  of the 1st  of the 2nd  jaccard
+acme  globex   4,210      21.1 %      21.1 %   11.8 %
 
 Space retail-2026, epoch 1, event 01J8ZQ4X7M6V9K3T2N1B0C5D7E (CHECK_COMMON_DEMO_CUSTOMERS), 2026-11-20T10:00:00Z
 ";
@@ -169,7 +197,7 @@ Space retail-2026, epoch 1, event 01J8ZQ4X7M6V9K3T2N1B0C5D7E (CHECK_COMMON_DEMO_
         let three =
             table(&["acme", "globex", "hooli"], &[(&[0], 90), (&[0, 1], 3), (&[1], 80), (&[2], 70), (&[0, 1, 2], 9)]);
         let text = Report::build(inputs(vec![("email", three)], 5)).unwrap().summary_text();
-        assert!(text.contains("acme    globex  withheld           -           -"), "{text}");
+        assert!(text.contains("acme    globex  withheld           -           -        -"), "{text}");
         assert!(
             text.contains("at this many holders or more  customers\n1                              withheld"),
             "{text}"

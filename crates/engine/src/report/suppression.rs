@@ -17,6 +17,13 @@
 //! region that it is small, and no more. (With `min_count` 2, small means one: choose 3 or more to keep the number itself.)
 //! The rule is simple rather than generous: it may withhold sums that could be published.
 //!
+//! Shares and Jaccard indices are made of published counts alone, and where there are more regions than a report lists, published
+//! counts alone decide which are listed; of the others it gives the sum of the published ones. All of that could be computed from the
+//! report with every region in it, so the argument above covers it.
+//!
+//! The rows that a wider profile would change are in no sum with any of these. They are withheld where they are few, and where the
+//! holder's rows are.
+//!
 //! `empty` and `invalid` count rows without a usable identifier, nobody in common, and are always published. What a holder
 //! knows of its own dataset, and what two reports say together, are outside of this rule.
 
@@ -25,6 +32,7 @@ use crate::match_table::MatchTable;
 /// What to withhold of one match table.
 #[derive(Clone, Debug)]
 pub struct Suppression {
+    min_count: u64,
     holders: usize,
     /// For each region of the table.
     regions: Vec<bool>,
@@ -46,6 +54,7 @@ impl Suppression {
     pub fn new(table: &MatchTable, min_count: u64) -> Self {
         let holders = table.holders.len();
         let mut this = Self {
+            min_count,
             holders,
             regions: vec![false; table.regions.len()],
             unique: vec![false; holders],
@@ -54,7 +63,7 @@ impl Suppression {
             pairs: Vec::new(),
             largest: 0,
         };
-        let small = |count: u64| count > 0 && count < min_count;
+        let small = |count: u64| (1..min_count).contains(&count);
         if !table.regions.iter().any(|(_, count)| small(*count)) {
             return this;
         }
@@ -91,6 +100,12 @@ impl Suppression {
             this.rows[holder] = this.unique[holder];
         }
         this
+    }
+
+    /// Whether a count is above zero and under the threshold.
+    #[must_use]
+    pub fn is_small(&self, count: u64) -> bool {
+        (1..self.min_count).contains(&count)
     }
 
     /// Whether the count common to all holders is withheld.
@@ -288,7 +303,30 @@ mod tests {
         report(table(2, counts), min_count).to_json_pretty()
     }
 
-    /// Solving the published sums for the withheld regions gives no small count, neither of a region nor of a sum.
+    /// Reports with every region in them that are alike stay alike when regions are left out: what is left out, and what is said of
+    /// it, tells nothing that the whole report does not.
+    #[test]
+    fn what_is_left_out_follows_from_what_is_published() {
+        const COUNTS: [u64; 4] = [1, 3, 7, 9];
+        let mut same_but_for_counts = 0;
+        for max_regions in [1, 3, 5] {
+            let mut left: BTreeMap<String, String> = BTreeMap::new();
+            for number in 0..COUNTS.len().pow(6) {
+                let digits = (0..6).map(|digit| COUNTS[number / COUNTS.len().pow(digit) % COUNTS.len()]);
+                let counts: Vec<_> = digits.chain([9]).collect();
+                let inputs = || tests::inputs(vec![("email", table(3, &counts))], 5);
+                let whole = Report::build(inputs()).unwrap().to_json_pretty();
+                let some = Report::build_up_to(max_regions, inputs()).unwrap().to_json_pretty();
+                if let Some(before) = left.insert(whole, some.clone()) {
+                    assert_eq!(before, some, "{counts:?}");
+                    same_but_for_counts += 1;
+                }
+            }
+        }
+        assert!(same_but_for_counts > 1_000, "{same_but_for_counts}");
+    }
+
+    /// Solving what is published for the withheld regions gives no small count, neither of a region nor of a sum.
     #[test]
     fn linear_algebra_finds_no_small_count() {
         let mut state = 7_u64;
@@ -296,14 +334,14 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % n
         };
-        let mut withheld_somewhere = 0;
+        let (mut withheld_somewhere, mut left_out_somewhere, mut ratios) = (0, 0, 0);
         for round in 0..600 {
             let holders = 2 + round % 3;
             let counts: Vec<_> =
                 (1..1_usize << holders).map(|_| if next(3) == 0 { next(6) } else { next(60) }).collect();
             let (table, min_count) = (table(holders, &counts), 5);
-            let report = report(table.clone(), min_count);
-            let regions = table.regions.len();
+            let inputs = tests::inputs(vec![("email", table.clone())], min_count);
+            let report = Report::build_up_to([2, 5, 1_000][round / 3 % 3], inputs).unwrap();
             let row = |member: &dyn Fn(&HolderSet) -> bool| -> Vec<i128> {
                 table.regions.iter().map(|(set, _)| i128::from(member(set))).collect()
             };
@@ -315,9 +353,20 @@ mod tests {
             for (h, (entry, count)) in report.overlap.at_least.iter().zip(table.at_least()).enumerate() {
                 sums.push((row(&|set| set.len() > h), count, entry.count));
             }
-            for (index, region) in report.overlap.regions.iter().enumerate() {
-                let unit = (0..regions).map(|i| i128::from(i == index)).collect();
-                sums.push((unit, table.regions[index].1, region.count));
+            let names = |set: &HolderSet| set.iter().map(|holder| table.holders[holder].clone()).collect::<Vec<_>>();
+            let listed = |set: &HolderSet| report.overlap.regions.iter().find(|region| region.holders == names(set));
+            for (set, count) in &table.regions {
+                let shown = listed(set).and_then(|region| region.count);
+                sums.push((row(&|other| other == set), *count, shown));
+            }
+            if let Some(left_out) = report.overlap.regions_left_out {
+                // Which of them are withheld is the rule's to say: here, of which the whole report has the count.
+                let whole = super::Suppression::new(&table, min_count);
+                let shown = |set: &HolderSet| !whole.region(table.regions.iter().position(|(s, _)| s == set).unwrap());
+                let count =
+                    table.regions.iter().filter(|(set, _)| listed(set).is_none() && shown(set)).map(|(_, c)| c).sum();
+                sums.push((row(&|set| listed(set).is_none() && shown(set)), count, Some(left_out.count)));
+                left_out_somewhere += 1;
             }
             for (index, party) in report.parties.iter().enumerate() {
                 sums.push((row(&|set| set.contains(index)), table.unique(index), party.unique));
@@ -326,8 +375,27 @@ mod tests {
                     assert_eq!(party.unique, Some(rows - duplicate - party.empty - party.invalid));
                 }
             }
-            let published: Vec<_> =
+            let mut published: Vec<_> =
                 sums.iter().filter(|(_, _, shown)| shown.is_some()).map(|(row, ..)| row.clone()).collect();
+            // A ratio says that two sums are in that proportion, were it not rounded: part * whole' - whole * part' is none.
+            let weighted = |whole: &[i128], part: u64, of: &[i128], by: u64| -> Vec<i128> {
+                whole.iter().zip(of).map(|(w, p)| i128::from(part) * w - i128::from(by) * p).collect()
+            };
+            for (pair, (a, b, count)) in report.overlap.pairwise.iter().zip(table.pairwise()) {
+                let both = row(&|set| set.contains(a) && set.contains(b));
+                let either = table.unique(a) + table.unique(b) - count;
+                let wholes = [
+                    (pair.share_of_a, row(&|set| set.contains(a)), table.unique(a)),
+                    (pair.share_of_b, row(&|set| set.contains(b)), table.unique(b)),
+                    (pair.jaccard, row(&|set| set.contains(a) || set.contains(b)), either),
+                ];
+                for (ratio, whole, size) in wholes {
+                    if ratio.is_some() {
+                        published.push(weighted(&whole, count, &both, size));
+                        ratios += 1;
+                    }
+                }
+            }
             let known = rank(published.clone());
             for (row, count, shown) in &sums {
                 assert!(shown.is_none_or(|shown| shown == *count));
@@ -339,7 +407,7 @@ mod tests {
                 }
             }
         }
-        assert!(withheld_somewhere > 1_000);
+        assert!(withheld_somewhere > 1_000 && left_out_somewhere > 100 && ratios > 500);
     }
 
     /// The rank of an integer matrix, by elimination without fractions modulo a large prime.
@@ -356,6 +424,9 @@ mod tests {
             }
             result
         };
+        for cell in rows.iter_mut().flatten() {
+            *cell = cell.rem_euclid(P);
+        }
         let (mut rank, width) = (0, rows.first().map_or(0, Vec::len));
         for column in 0..width {
             let Some(pivot) = (rank..rows.len()).find(|r| rows[*r][column] != 0) else { continue };

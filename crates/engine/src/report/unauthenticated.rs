@@ -4,21 +4,24 @@
 //! nothing. So a report names them, and warns where a holder that brought one has no match at all.
 
 use datafuse_core::id::{DatasetId, ParticipantId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DatasetRef, Report};
+use super::{DatasetRef, Report, schema};
 
 /// The warning about an unauthenticated dataset whose holder has no match.
 pub const WARNING_WITHOUT_MATCH: &str = "unauthenticated-without-match";
 
 /// Something about a dataset that the reader should know before trusting a figure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportWarning {
-    /// Which warning: [`WARNING_WITHOUT_MATCH`].
+    /// Which warning: `unauthenticated-without-match`.
     pub warning: String,
     /// Whose dataset.
+    #[schemars(with = "schema::Name")]
     pub holder: ParticipantId,
     /// Its name.
+    #[schemars(with = "schema::Name")]
     pub dataset: DatasetId,
 }
 

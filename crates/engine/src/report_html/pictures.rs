@@ -6,7 +6,7 @@
 use maud::{Markup, html};
 
 use super::{ROWS, count};
-use crate::report::{AtLeast, Count, Funnel, Overlap, Region, number, share};
+use crate::report::{AtLeast, Count, Funnel, Overlap, Region, number, share, would_change_texts};
 
 /// The width of every view box; bars are integers within it.
 const FULL: u64 = 100_000;
@@ -96,6 +96,7 @@ pub(super) fn regions(overlap: &Overlap, parties: &[Funnel]) -> Markup {
                         ))
                     }
                 }
+                @if let Some(text) = overlap.left_out_text() { p class="note" { (text) } }
             }
         }
     }
@@ -279,6 +280,7 @@ pub(super) fn funnels(parties: &[Funnel]) -> Markup {
                     }
                 }
             }
+            @for text in would_change_texts(parties) { p class="note" { (text) } }
             @if shown.iter().any(|party| party.matched.is_none()) {
                 p class="note" { "Where the count of matched ones is withheld, they are drawn with the unique ones." }
             }

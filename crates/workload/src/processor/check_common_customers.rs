@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use datafuse_core::id::KindName;
+use datafuse_core::{id::KindName, normalize::Profile};
 use datafuse_engine::{
     matching::{FusedInput, match_datasets},
     report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts},
@@ -153,7 +153,7 @@ fn gather(
         let mut inputs = Vec::new();
         let mut rows = BTreeMap::new();
         for (index, datasets) in accepted.iter().enumerate() {
-            let mut counts = RowCounts::default();
+            let mut counts = RowCounts { would_change: would_change(datasets, kind), ..RowCounts::default() };
             for dataset in datasets {
                 counts.rows += dataset.rows;
                 match dataset.kinds.get(kind) {
@@ -216,6 +216,53 @@ fn provenance(
     })
 }
 
+/// Sums what wider profiles would change, of those profiles that each of a holder's datasets with the kind says it of.
+fn would_change(datasets: &[AcceptedDataset], kind: &KindName) -> BTreeMap<Profile, u64> {
+    let of_each: Vec<_> = datasets.iter().filter_map(|dataset| dataset.kinds.get(kind)).collect();
+    let of_all = |profile: Profile| -> Option<u64> {
+        of_each.iter().map(|fused| fused.would_change.get(profile.as_str()).copied()).sum()
+    };
+    let known = Profile::ALL.into_iter().filter(|_| !of_each.is_empty());
+    known.filter_map(|profile| Some((profile, of_all(profile)?))).collect()
+}
+
 fn inputs_rows(accepted: &[Vec<AcceptedDataset>], kind: &KindName) -> u64 {
     accepted.iter().flatten().filter_map(|dataset| dataset.kinds.get(kind)).map(|fused| fused.fused).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use datafuse_core::keys::{KeyId, PartyKeys};
+    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+
+    use super::*;
+    use crate::state::FusedKind;
+
+    /// A dataset that brings `email`, or another kind, and says that of wider profiles.
+    fn dataset(kind: &str, would_change: &[(&str, u64)]) -> AcceptedDataset {
+        let keys = PartyKeys::generate(&mut ChaCha20Rng::seed_from_u64(1));
+        let would_change = would_change.iter().map(|(profile, rows)| ((*profile).to_owned(), *rows)).collect();
+        let fused = FusedKind { empty: 0, invalid: 0, fused: 90, would_change, file: "a.parquet".to_owned() };
+        AcceptedDataset {
+            holder: keys.identity().public_name(),
+            dataset: "customers".parse().unwrap(),
+            version: 1,
+            sha256: "00".repeat(32),
+            key_id: KeyId::from_bytes([1; 16]),
+            rows: 90,
+            kinds: [(kind.parse().unwrap(), fused)].into(),
+            unauthenticated: false,
+        }
+    }
+
+    #[test]
+    fn what_profiles_would_change_is_said_where_all_datasets_with_the_kind_say_it() {
+        let of = |datasets: &[AcceptedDataset]| would_change(datasets, &"email".parse().unwrap());
+        let (one, two) = (dataset("email", &[("email-gmail-v1", 3)]), dataset("email", &[("email-gmail-v1", 4)]));
+        let (silent, phone) = (dataset("email", &[]), dataset("phone", &[]));
+        assert_eq!(of(&[one.clone(), phone.clone(), two.clone()]), [(Profile::EmailGmailV1, 7)].into());
+        assert!(of(&[one, silent.clone(), two]).is_empty());
+        assert!(of(&[silent]).is_empty() && of(&[phone]).is_empty() && of(&[]).is_empty());
+    }
 }

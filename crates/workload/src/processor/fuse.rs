@@ -272,10 +272,15 @@ impl Delivered<'_> {
             let summary = fuse_file(file, kind, &keys, &output, workload.limits(), &told)?;
             step::at(Step::FusedFileWritten);
             let counts = file.counts().kinds.get(kind).copied().unwrap_or_default();
-            kinds.insert(
-                kind.clone(),
-                FusedKind { empty: counts.empty, invalid: counts.invalid, fused: summary.rows, file: name },
-            );
+            let would_change = file.counts().would_change.get(kind).into_iter().flatten();
+            let fused = FusedKind {
+                empty: counts.empty,
+                invalid: counts.invalid,
+                fused: summary.rows,
+                would_change: would_change.map(|(profile, rows)| (profile.to_string(), *rows)).collect(),
+                file: name,
+            };
+            kinds.insert(kind.clone(), fused);
         }
         Ok(kinds)
     }

@@ -266,7 +266,10 @@ fn fuse_kinds(
         })?;
         // What is wrong with an identifier is not in a table: such rows have no token, either.
         let empty = of.saturating_sub(summary.rows);
-        kinds.insert(kind.clone(), FusedKind { empty, invalid: 0, fused: summary.rows, file: name });
+        kinds.insert(
+            kind.clone(),
+            FusedKind { empty, invalid: 0, fused: summary.rows, would_change: BTreeMap::new(), file: name },
+        );
     }
     Ok(kinds)
 }

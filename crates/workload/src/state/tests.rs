@@ -207,7 +207,13 @@ fn datasets_events_and_refusals_are_remembered() {
     let mut state = fixture.opened();
     let holder = keys().identity().public_name();
     let dataset: DatasetId = "customers".parse().unwrap();
-    let kind = FusedKind { empty: 1, invalid: 2, fused: 7, file: "a.parquet".into() };
+    let kind = FusedKind {
+        empty: 1,
+        invalid: 2,
+        fused: 7,
+        would_change: [("email-gmail-v1".to_owned(), 3)].into(),
+        file: "a.parquet".into(),
+    };
     let mut accepted = AcceptedDataset {
         holder: holder.clone(),
         dataset: dataset.clone(),

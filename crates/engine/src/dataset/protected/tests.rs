@@ -71,7 +71,7 @@ fn batch(writer: &ProtectedWriter) -> RecordBatch {
 
 fn counts(rows: u64, kinds: &[(&str, u64)]) -> DatasetCounts {
     let kinds = kinds.iter().map(|(name, empty)| (kind(name), KindCounts { empty: *empty, invalid: 0 }));
-    DatasetCounts { rows, kinds: kinds.collect() }
+    DatasetCounts { rows, kinds: kinds.collect(), ..DatasetCounts::default() }
 }
 
 /// Two batches of rows, kinds given out of order.
@@ -341,6 +341,50 @@ const FORGED_COUNTS: &str = r#"{"rows":100,"kinds":{"email":{"empty":20,"invalid
 fn forged_columns(kept: ArrayRef) -> Vec<(&'static str, ArrayRef)> {
     let rows: ArrayRef = Arc::new(UInt64Array::from_iter_values(1..=100));
     vec![(ROW_COLUMN, rows), ("token_email", Arc::new(tokens(100, 0))), ("kept", kept)]
+}
+
+/// Writes a dataset of 80 tokens with that note of what profiles would change, and opens it.
+fn with_note(note: &str) -> Result<WouldChange> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("noted.parquet");
+    let mut writer = ProtectedWriter::create(&path, &Schema::empty(), &[kind("email")], &KEY, vec![]).unwrap();
+    let columns: Vec<ArrayRef> = vec![Arc::new(UInt64Array::from_iter_values(1..=100)), Arc::new(tokens(100, 0))];
+    writer.write(&RecordBatch::try_new(Arc::clone(writer.schema()), columns).unwrap()).unwrap();
+    writer.writer.append_key_value_metadata(KeyValue::new(WOULD_CHANGE_NOTE.to_owned(), note.to_owned()));
+    writer.finish(&counts(100, &[("email", 20)])).unwrap();
+    Ok(ProtectedFile::open(&path, &KEY, &Caps::default())?.counts().would_change.clone())
+}
+
+#[test]
+fn what_profiles_would_change_is_read_as_far_as_it_is_known_and_possible() {
+    let of_email = |profiles: BTreeMap<Profile, u64>| WouldChange::from([(kind("email"), profiles)]);
+    assert_eq!(
+        with_note(r#"{"email":{"email-gmail-v1":80}}"#).unwrap(),
+        of_email([(Profile::EmailGmailV1, 80)].into())
+    );
+    assert_eq!(with_note(r#"{"email":{"email-gmail-v9":80}}"#).unwrap(), of_email(BTreeMap::new()));
+    for bad in [
+        r#"{"email":{"email-gmail-v1":81}}"#,
+        r#"{"email":{"email-gmail-v9":81}}"#,
+        r#"{"phone":{"email-gmail-v1":1}}"#,
+        r#"{"email":{"email-gmail-v1":-1}}"#,
+        r#"{"email":3}"#,
+        "",
+    ] {
+        let error = with_note(bad).unwrap_err();
+        assert!(matches!(&error, Error::Corrupted { .. }), "{bad}: {error}");
+    }
+}
+
+#[test]
+fn what_profiles_would_change_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("counted.parquet");
+    let writer = ProtectedWriter::create(&path, &Schema::empty(), &[kind("email")], &KEY, vec![]).unwrap();
+    let would_change = WouldChange::from([(kind("email"), [(Profile::EmailGmailV1, 0)].into())]);
+    let counted = DatasetCounts { would_change, ..counts(9, &[("email", 9)]) };
+    writer.finish(&counted).unwrap();
+    assert_eq!(*ProtectedFile::open(&path, &KEY, &Caps::default()).unwrap().counts(), counted);
 }
 
 #[test]
