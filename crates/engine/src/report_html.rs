@@ -21,7 +21,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::report::{Count, Funnel, KindInfo, Overlap, Report, Suppressed, number, share};
-use marks::{bar, count, patterns, scroll};
+use marks::{bar, count, patterns, row_head, scroll};
 
 const STYLE: &str = include_str!("report_html/style.css");
 
@@ -139,7 +139,7 @@ fn key_figure(chapter: &Chapter<'_>) -> Markup {
             tbody {
                 @for party in shown {
                     tr {
-                        th scope="row" { (party.holder) }
+                        (row_head(&party.holder))
                         td class="n" { (count(party.unique)) }
                         td class="n" { (count(party.matched)) }
                         td class="n share" { (share(party.matched, party.unique)) }
@@ -198,6 +198,26 @@ fn policy(report: &Report, several: bool) -> Markup {
         *rules.entry((rule, *min_count, set_by)).or_default() += 1;
     }
     let withheld = report.suppressed.len();
+    let table = html! {
+        table {
+            thead {
+                tr {
+                    th scope="col" { "Rule" } th scope="col" { "Set by" }
+                    th scope="col" class="n" { "Smallest count" } th scope="col" class="n" { "Counts withheld" }
+                }
+            }
+            tbody {
+                @for ((rule, min_count, set_by), cells) in &rules {
+                    tr {
+                        th scope="row" { code { (rule) } }
+                        td { (set_by) }
+                        td class="n" { (number(Some(*min_count))) }
+                        td class="n" { (number(Some(*cells as u64))) }
+                    }
+                }
+            }
+        }
+    };
     let body = html! {
         @if withheld == 0 && min_count <= 1 {
             p { "Nothing. The space sets no smallest count (" code { "min_count: " (min_count) } ")." }
@@ -208,24 +228,7 @@ fn policy(report: &Report, several: bool) -> Markup {
                 (number(Some(withheld as u64))) @if withheld == 1 { " count" } @else { " counts" }
                 ": those above zero and under the smallest one published, and those that would give such a count away."
             }
-            table {
-                thead {
-                    tr {
-                        th scope="col" { "Rule" } th scope="col" { "Set by" }
-                        th scope="col" class="n" { "Smallest count" } th scope="col" class="n" { "Counts withheld" }
-                    }
-                }
-                tbody {
-                    @for ((rule, min_count, set_by), cells) in &rules {
-                        tr {
-                            th scope="row" { code { (rule) } }
-                            td { (set_by) }
-                            td class="n" { (number(Some(*min_count))) }
-                            td class="n" { (number(Some(*cells as u64))) }
-                        }
-                    }
-                }
-            }
+            (scroll("", "Rules", &table))
             details {
                 summary { "Which counts" }
                 ul class="mono" {
@@ -256,7 +259,7 @@ fn provenance(report: &Report, several: bool) -> Markup {
             tbody {
                 @for dataset in &from.datasets {
                     tr {
-                        th scope="row" { (dataset.holder) }
+                        (row_head(&dataset.holder))
                         td { (dataset.dataset) @if dataset.unauthenticated { " (unauthenticated)" } }
                         td class="n" { (dataset.version) }
                         td class="mono" { (dataset.sha256) }
@@ -307,7 +310,7 @@ mod tests {
             assert!(!found, "{foreign}");
         }
         // What is filled with a pattern names one of this page.
-        assert_eq!(page.matches("url(").count(), page.matches("url(#hatch)").count());
+        assert_eq!(page.matches("url(").count(), page.matches("url(#hatch)").count() + page.matches("url(#mixed)").count());
         assert!(!page.contains("style="));
     }
 

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{
     Chapter,
-    marks::{ROWS, bar, count, scroll, stacked_bar, swatch},
+    marks::{ROWS, bar, count, row_head, scroll, stacked_bar, swatch},
 };
 use crate::report::{Funnel, number};
 
@@ -13,20 +13,19 @@ pub(super) fn funnels(chapter: &Chapter<'_>) -> Markup {
     let parties = chapter.parties;
     let shown = &parties[..parties.len().min(ROWS)];
     let withheld = shown.iter().any(|party| party.rows.is_none() || party.unique.is_none());
+    let mixed = shown.iter().any(|party| party.matched.is_none() && party.unique.is_some());
     let body = html! {
         p { "What became of each row of each holder's dataset. Few matches can come from many empty or invalid identifiers." }
         ul class="legend" {
             (swatch("f-matched", "matched: another holder has it too"))
             (swatch("f-unique", "unique, at this holder only"))
+            @if mixed { (swatch("mixed", "unique; how many of them matched is withheld")) }
             (swatch("f-duplicate", "duplicate"))
             (swatch("f-invalid", "invalid"))
             (swatch("f-empty", "empty"))
             @if withheld { (swatch("hatch", "withheld")) }
         }
         (scroll("", &chapter.label("Rows and matches of each holder"), &table(shown)))
-        @if shown.iter().any(|party| party.matched.is_none() && party.unique.is_some()) {
-            p class="note" { "Where the count of matched ones is withheld, they are drawn with the unique ones." }
-        }
         @if parties.len() > ROWS { p class="note" { "The first " (ROWS) " of " (parties.len()) " holders; report.json has them all." } }
     };
     chapter.section("From rows to matches", &body)
@@ -46,7 +45,7 @@ fn table(shown: &[Funnel]) -> Markup {
             tbody {
                 @for party in shown {
                     tr {
-                        th scope="row" { (party.holder) }
+                        (row_head(&party.holder))
                         td class="wide" { (funnel_bar(party, largest)) }
                         td class="n" { (count(party.rows)) }
                         td class="n" { (number(Some(party.empty))) }
@@ -65,12 +64,14 @@ fn funnel_bar(party: &Funnel, largest: u64) -> Markup {
     let (Some(_), Some(duplicate), Some(unique)) = (party.rows, party.duplicate, party.unique) else {
         return bar(None, largest, "hatch", party.holder.as_str());
     };
-    // With `matched` withheld, the distinct ones are one piece.
     let matched = party.matched.unwrap_or(0).min(unique);
-    let rest = if party.matched.is_some() { "unique, not matched" } else { "unique" };
+    let rest = match party.matched {
+        Some(_) => ("f-unique", "unique, not matched", unique - matched),
+        None => ("mixed", "unique; how many of them matched is withheld", unique),
+    };
     let pieces = [
         ("f-matched", "matched", matched),
-        ("f-unique", rest, unique - matched),
+        rest,
         ("f-duplicate", "duplicate", duplicate),
         ("f-invalid", "invalid", party.invalid),
         ("f-empty", "empty", party.empty),

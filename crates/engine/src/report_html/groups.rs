@@ -75,7 +75,7 @@ fn table(overlap: &Overlap, parties: &[Funnel]) -> Markup {
                 }
                 tr {
                     @if dots {
-                        @for party in parties { th scope="col" class="set" { span class="name" { (party.holder) } } }
+                        @for party in parties { th scope="col" class="set" title=(party.holder) { span class="name" { (party.holder) } } }
                     } @else { th scope="col" { "Holders" } }
                     th scope="col" class="n" { "Customers" }
                     th scope="col" { span class="hidden" { "Bar" } }

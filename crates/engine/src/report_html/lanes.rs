@@ -32,9 +32,9 @@ pub(super) fn to_scale(overlap: &Overlap, parties: &[Funnel], label: &str) -> Op
         .collect();
     Some(html! {
         div class="lanes" {
-            ul { @for party in parties { li { (party.holder) } } }
+            ul { @for party in parties { li title=(party.holder) { (party.holder) } } }
             svg role="group" aria-label=(label) height=(HEAD + parties.len() * LANE) {
-                text class="hint" x="0" y="16" aria-hidden="true" { "Point at a piece, or tab to it, for its count." }
+                text class="hint" x="0" y="16" aria-hidden="true" { "Point at a piece, or tab to it." }
                 @for ((region, width), end) in overlap.regions.iter().zip(&widths).zip(&ends) {
                     @let (start, end) = (part(end - width, total), part(*end, total));
                     @let said = format!("{}: {}", names(region), number(region.count));

@@ -3,6 +3,7 @@
 //! A bar always stands in a table row beside its number, so it is hidden from screen readers; a withheld count has a hatched
 //! bar over the whole width, which no count has, and none of a size. Lengths are percentages with three decimals.
 
+use datafuse_core::id::ParticipantId;
 use maud::{Markup, html};
 
 use crate::report::{Count, Region, number};
@@ -12,6 +13,9 @@ pub(super) const ROWS: usize = 30;
 
 /// The least length of a bar for a count above zero, in thousandths of a percent, so that it stays visible.
 const VISIBLE: u64 = 400;
+
+/// The gap after a piece of a stacked bar, in thousandths of a percent, so that pieces stand apart without colour.
+const GAP: u64 = 200;
 
 /// The whole length, in thousandths of a percent.
 const FULL: u64 = 100_000;
@@ -65,6 +69,10 @@ pub(super) fn patterns() -> Markup {
                     rect class="hatch-ground" width="7" height="7" {}
                     rect class="hatch-line" width="2" height="7" {}
                 }
+                pattern id="mixed" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(-45)" {
+                    rect class="mixed-ground" width="7" height="7" {}
+                    rect class="mixed-line" width="2" height="7" {}
+                }
             }
         }
     }
@@ -109,7 +117,7 @@ pub(super) fn stacked_bar(pieces: &[(&str, &str, u64)], largest: u64) -> Markup 
     html! {
         svg class="bar stacked" aria-hidden="true" {
             @for (((class, name, count), length), start) in pieces.iter().zip(&lengths).zip(starts).filter(|((_, length), _)| **length > 0) {
-                rect class=(class) x=(percent(start)) width=(percent(*length)) height="100%" { title { (name) ": " (number(Some(*count))) } }
+                rect class=(class) x=(percent(start)) width=(percent(length.saturating_sub(GAP))) height="100%" { title { (name) ": " (number(Some(*count))) } }
             }
         }
     }
@@ -127,7 +135,7 @@ pub(super) fn tones_legend(holders: usize, withheld: bool) -> Markup {
             (swatch("f-all", &if holders == 2 { "at both holders".to_owned() } else { format!("at all {holders} holders") }))
             @if holders > 2 { (swatch("f-some", "at some")) }
             (swatch("f-one", "at one only"))
-            @if withheld { (swatch("hatch", "withheld: neither zero nor of this length")) }
+            @if withheld { (swatch("hatch", "withheld: the length says nothing")) }
         }
     }
 }
@@ -135,6 +143,11 @@ pub(super) fn tones_legend(holders: usize, withheld: bool) -> Markup {
 /// One entry of a legend.
 pub(super) fn swatch(class: &str, label: &str) -> Markup {
     html! { li { svg aria-hidden="true" { rect class=(class) width="100%" height="100%" {} } (label) } }
+}
+
+/// The head of a holder's row. A long name is cut to the width of its column; pointing at it shows all of it.
+pub(super) fn row_head(holder: &ParticipantId) -> Markup {
+    html! { th scope="row" title=(holder) { (holder) } }
 }
 
 /// A region that scrolls where it is wider or higher than the page; it can be reached, and scrolled, with the keyboard.

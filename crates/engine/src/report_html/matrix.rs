@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::{
     Chapter,
-    marks::{count, scroll, swatch},
+    marks::{count, row_head, scroll, swatch},
 };
 use crate::report::{Count, Funnel, Overlap, number, share};
 
@@ -50,11 +50,11 @@ fn table(overlap: &Overlap, shown: &[Funnel]) -> Markup {
     let roomy = shown.len() <= ROOMY;
     html! {
         table.matrix.many[!roomy] {
-            thead { tr { th scope="col" { "Holder" } @for party in shown { th scope="col" { span { (party.holder) } } } } }
+            thead { tr { th scope="col" { "Holder" } @for party in shown { th scope="col" title=(party.holder) { span { (party.holder) } } } } }
             tbody {
                 @for row in shown {
                     tr {
-                        th scope="row" { (row.holder) }
+                        (row_head(&row.holder))
                         @for column in shown {
                             @if row.holder == column.holder {
                                 td class="self" title={ (row.holder) ": " (number(row.unique)) " customers of its own" } {

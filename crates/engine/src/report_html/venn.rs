@@ -9,15 +9,19 @@ use maud::{Markup, html};
 use super::marks::{Tone, names};
 use crate::report::{Count, Funnel, Overlap, Region, number};
 
-/// A place for one group: the holders by position, the outline, and where its count stands.
+/// A place for one group.
 struct Place {
+    /// The holders by position.
     members: &'static [usize],
     outline: &'static str,
+    /// Where its count stands.
     at: (u16, u16),
+    /// How many characters have room there in letters of the usual size.
+    room: usize,
 }
 
 /// How many characters of a holder's name stand at its circle.
-const NAME_CHARACTERS: usize = 22;
+const NAME_CHARACTERS: usize = 17;
 
 /// Circles of radius 105 about (150, 145) and (270, 145), cut where they meet, at x = 210.
 const TWO: [Place; 3] = [
@@ -25,16 +29,19 @@ const TWO: [Place; 3] = [
         members: &[0],
         outline: "M210 58.8A105 105 0 1 0 210 231.2A105 105 0 0 1 210 58.8Z",
         at: (104, 145),
+        room: 9,
     },
     Place {
         members: &[1],
         outline: "M210 58.8A105 105 0 1 1 210 231.2A105 105 0 0 0 210 58.8Z",
         at: (316, 145),
+        room: 9,
     },
     Place {
         members: &[0, 1],
         outline: "M210 58.8A105 105 0 0 1 210 231.2A105 105 0 0 1 210 58.8Z",
         at: (210, 145),
+        room: 7,
     },
 ];
 
@@ -44,36 +51,43 @@ const THREE: [Place; 7] = [
         members: &[0],
         outline: "M210 41.3A110 110 0 1 0 100 231.8A110 110 0 0 1 156 137.2A110 110 0 0 1 210 41.3Z",
         at: (104, 112),
+        room: 9,
     },
     Place {
         members: &[1],
         outline: "M210 41.3A110 110 0 1 1 320 231.8A110 110 0 0 0 264 137.2A110 110 0 0 0 210 41.3Z",
         at: (316, 112),
+        room: 9,
     },
     Place {
         members: &[2],
         outline: "M100 231.8A110 110 0 1 0 320 231.8A110 110 0 0 1 210 230.7A110 110 0 0 1 100 231.8Z",
         at: (210, 296),
+        room: 9,
     },
     Place {
         members: &[0, 1],
         outline: "M210 41.3A110 110 0 0 1 264 137.2A110 110 0 0 0 156 137.2A110 110 0 0 1 210 41.3Z",
         at: (210, 96),
+        room: 5,
     },
     Place {
         members: &[0, 2],
         outline: "M100 231.8A110 110 0 0 0 210 230.7A110 110 0 0 1 156 137.2A110 110 0 0 0 100 231.8Z",
         at: (146, 204),
+        room: 5,
     },
     Place {
         members: &[1, 2],
         outline: "M320 231.8A110 110 0 0 1 210 230.7A110 110 0 0 0 264 137.2A110 110 0 0 1 320 231.8Z",
         at: (274, 204),
+        room: 5,
     },
     Place {
         members: &[0, 1, 2],
         outline: "M210 230.7A110 110 0 0 0 264 137.2A110 110 0 0 0 156 137.2A110 110 0 0 0 210 230.7Z",
         at: (210, 169),
+        room: 7,
     },
 ];
 
@@ -94,7 +108,7 @@ pub(super) fn circles(overlap: &Overlap, parties: &[Funnel], label: &str) -> Opt
                 @let said = format!("{}: {}", names(&region), number(value));
                 g class={ "mark " (tone.fill()) "-label" } tabindex="0" role="img" aria-label=(said) {
                     path class=(if value.is_some() { tone.fill() } else { "hatch" }) d=(place.outline) { title { (said) } }
-                    text class=(label_class(value, place.members.len())) x=(place.at.0) y=(place.at.1) text-anchor="middle" dominant-baseline="central" { (number(value)) }
+                    text class=(label_class(value, place.room)) x=(place.at.0) y=(place.at.1) text-anchor="middle" dominant-baseline="central" { (number(value)) }
                 }
             }
             @for (holder, (anchor, x, y)) in holders.iter().zip(names_at) {
@@ -110,11 +124,11 @@ fn find(overlap: &Overlap, holders: &[ParticipantId]) -> Count {
 }
 
 /// Long numbers stand in smaller letters, so that they stay within their shape.
-fn label_class(value: Count, members: usize) -> &'static str {
-    match (value, members) {
-        (None, _) => "label small on-hatch",
-        (Some(1_000_000..), 1) | (Some(10_000..), _) => "label small",
-        _ => "label",
+fn label_class(value: Count, room: usize) -> &'static str {
+    match value {
+        None => "label small on-hatch",
+        Some(_) if number(value).len() > room => "label small",
+        Some(_) => "label",
     }
 }
 
