@@ -10,7 +10,7 @@ use super::{
     marks::{ROWS, Tone, bar, count, names, part, scroll, tones_legend},
     venn,
 };
-use crate::report::{AtLeast, Count, Funnel, Overlap, Region, number};
+use crate::report::{AtLeast, Funnel, Overlap, Region, number};
 
 /// How many names stand for a group where there are too many holders for dots.
 const NAMES: usize = 6;
@@ -176,26 +176,29 @@ pub(super) fn at_least(chapter: &Chapter<'_>) -> Markup {
         all if all == holders as u64 => format!("all {all}"),
         some => format!("{some} or more"),
     };
-    let line = |entry: &AtLeast, value: Count| {
+    let line = |entry: &AtLeast| {
         let tone = Tone::of(usize::try_from(entry.holders).unwrap_or(holders), holders);
         html! {
             tr {
                 th scope="row" class="n" { (label(entry)) }
-                td class="n" { (count(value)) }
-                td class="wide" { (bar(value, largest, tone.fill(), &label(entry))) }
+                td class="n" { (count(entry.count)) }
+                td class="wide" { (bar(entry.count, largest, tone.fill(), &label(entry))) }
+            }
+        }
+    };
+    let table = html! {
+        table {
+            thead { tr { th scope="col" class="n" { "Holders" } th scope="col" class="n" { "Customers" } th scope="col" { span class="hidden" { "Bar" } } } }
+            tbody {
+                @for entry in &lines { (line(entry)) }
+                @if more > 0 { tr { td class="more" colspan="3" { "and " (more) " more lines, in report.json" } } }
+                @for entry in all { (line(entry)) }
             }
         }
     };
     let body = html! {
         p { "Customers at this many holders, or at more." }
-        table {
-            thead { tr { th scope="col" class="n" { "Holders" } th scope="col" class="n" { "Customers" } th scope="col" { span class="hidden" { "Bar" } } } }
-            tbody {
-                @for entry in &lines { (line(entry, entry.count)) }
-                @if more > 0 { tr { td class="more" colspan="3" { "and " (more) " more lines, in report.json" } } }
-                @for entry in all { (line(entry, entry.count)) }
-            }
-        }
+        (scroll("", &chapter.label("At how many holders"), &table))
     };
     chapter.section("At how many holders", &body)
 }
