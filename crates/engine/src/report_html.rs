@@ -310,7 +310,10 @@ mod tests {
             assert!(!found, "{foreign}");
         }
         // What is filled with a pattern names one of this page.
-        assert_eq!(page.matches("url(").count(), page.matches("url(#hatch)").count() + page.matches("url(#mixed)").count());
+        assert_eq!(
+            page.matches("url(").count(),
+            page.matches("url(#hatch)").count() + page.matches("url(#mixed)").count()
+        );
         assert!(!page.contains("style="));
     }
 
@@ -335,7 +338,11 @@ mod tests {
         assert!(page.contains("<span class=\"withheld\">withheld</span>"));
         assert!(page.contains("<td>globex</td><td class=\"n\">5</td>"));
         assert!(!page.contains("To scale"));
-        assert!(page.contains("<rect class=\"hatch\" width=\"100%\" height=\"100%\"><title>acme and globex: withheld</title>"));
+        assert!(
+            page.contains(
+                "<rect class=\"hatch\" width=\"100%\" height=\"100%\"><title>acme and globex: withheld</title>"
+            )
+        );
         assert!(page.contains("aria-label=\"acme and globex: withheld\""), "the circles");
     }
 

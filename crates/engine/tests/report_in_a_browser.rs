@@ -16,9 +16,11 @@ mod report_pages;
 #[test]
 fn every_page_shows_its_report_loads_nothing_and_is_accessible() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tools = here.join("../../target/browser");
     let script = here.join("tests/report_in_a_browser.mjs");
-    let node = |arguments: &[&Path]| Command::new("node").arg(&script).arg(&tools).args(arguments).output();
+    let node = |arguments: &[&Path]| {
+        let mut node = Command::new("node");
+        node.current_dir(here.join("../..")).arg(&script).arg("target/browser").args(arguments).output()
+    };
     // Exit code 3: what it needs is not there.
     let missing = match node(&[]) {
         Ok(found) if found.status.success() => None,

@@ -124,7 +124,7 @@ fn rows(title: &str, mut regions: Vec<&Region>, scale: u64, parties: &[Funnel], 
                     tr {
                         @if parties.len() <= ROWS { (dots(region, parties)) } @else { td class="names" { (first_names(region)) } }
                         td class="n" { (count(region.count)) }
-                        td class="wide" { (bar(region.count, scale, Tone::of(region.holders.len(), parties.len()).fill(), &names(region))) }
+                        td class="wide" { (bar(region.count, scale, Tone::of(region.holders.len(), parties.len()).fill(), &names(&region.holders))) }
                     }
                 }
                 @if more > 0 {
@@ -192,7 +192,7 @@ pub(super) fn at_least(chapter: &Chapter<'_>) -> Markup {
             tbody {
                 @for entry in &lines { (line(entry)) }
                 @if more > 0 { tr { td class="more" colspan="3" { "and " (more) " more lines, in report.json" } } }
-                @for entry in all { (line(entry)) }
+                @if let Some(entry) = all { (line(entry)) }
             }
         }
     };

@@ -17,7 +17,10 @@ const HEAD: usize = 26;
 
 /// Draws the lanes; nothing where there are too many holders or a count is missing.
 pub(super) fn to_scale(overlap: &Overlap, parties: &[Funnel], label: &str) -> Option<Markup> {
-    let widths: Vec<u64> = overlap.regions.iter().map(|region| region.count).collect::<Option<_>>()?;
+    // By name, so that the first holder's customers stand together, and the second's in few pieces.
+    let mut regions: Vec<_> = overlap.regions.iter().collect();
+    regions.sort_by(|a, b| a.holders.cmp(&b.holders));
+    let widths: Vec<u64> = regions.iter().map(|region| region.count).collect::<Option<_>>()?;
     let total: u64 = widths.iter().sum();
     let is_all = overlap.at_least.first().is_some_and(|all| all.count == Some(total));
     if !(2..=HOLDERS).contains(&parties.len()) || total == 0 || !is_all {
@@ -35,9 +38,9 @@ pub(super) fn to_scale(overlap: &Overlap, parties: &[Funnel], label: &str) -> Op
             ul { @for party in parties { li title=(party.holder) { (party.holder) } } }
             svg role="group" aria-label=(label) height=(HEAD + parties.len() * LANE) {
                 text class="hint" x="0" y="16" aria-hidden="true" { "Point at a piece, or tab to it." }
-                @for ((region, width), end) in overlap.regions.iter().zip(&widths).zip(&ends) {
+                @for ((region, width), end) in regions.iter().zip(&widths).zip(&ends) {
                     @let (start, end) = (part(end - width, total), part(*end, total));
-                    @let said = format!("{}: {}", names(region), number(region.count));
+                    @let said = format!("{}: {}", names(&region.holders), number(region.count));
                     g class="mark" tabindex="0" role="img" aria-label=(said) {
                         @for (lane, _) in parties.iter().enumerate().filter(|(_, party)| region.holders.contains(&party.holder)) {
                             rect class=(Tone::of(region.holders.len(), parties.len()).fill()) x=(percent(start)) y=(HEAD + lane * LANE)

@@ -6,7 +6,7 @@
 use datafuse_core::id::ParticipantId;
 use maud::{Markup, html};
 
-use crate::report::{Count, Region, number};
+use crate::report::{Count, number};
 
 /// How many rows a picture or table has at most; the rest is said as a number.
 pub(super) const ROWS: usize = 30;
@@ -156,11 +156,10 @@ pub(super) fn scroll(class: &str, label: &str, inside: &Markup) -> Markup {
 }
 
 /// The names of a group's holders, all of them.
-pub(super) fn names(region: &Region) -> String {
-    let names: Vec<_> = region.holders.iter().map(|holder| holder.as_str()).collect();
-    match names.as_slice() {
+pub(super) fn names(holders: &[ParticipantId]) -> String {
+    match holders {
         [one] => format!("{one} only"),
-        names => names.join(" and "),
+        holders => holders.iter().map(ParticipantId::as_str).collect::<Vec<_>>().join(" and "),
     }
 }
 

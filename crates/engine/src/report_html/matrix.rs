@@ -72,7 +72,9 @@ fn table(overlap: &Overlap, shown: &[Funnel]) -> Markup {
 fn cell(shared: Count, row: &Funnel, column: &Funnel, roomy: bool) -> Markup {
     let share_of = |party: &Funnel| format!("{} of {}", share(shared, party.unique), party.holder);
     let said = match shared {
-        Some(_) => format!("{} and {}: {}, {}, {}", row.holder, column.holder, number(shared), share_of(row), share_of(column)),
+        Some(_) => {
+            format!("{} and {}: {}, {}, {}", row.holder, column.holder, number(shared), share_of(row), share_of(column))
+        }
         None => format!("{} and {}: withheld", row.holder, column.holder),
     };
     html! {

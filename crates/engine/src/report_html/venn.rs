@@ -7,7 +7,7 @@ use datafuse_core::id::ParticipantId;
 use maud::{Markup, html};
 
 use super::marks::{Tone, names};
-use crate::report::{Count, Funnel, Overlap, Region, number};
+use crate::report::{Count, Funnel, Overlap, number};
 
 /// A place for one group.
 struct Place {
@@ -102,10 +102,10 @@ pub(super) fn circles(overlap: &Overlap, parties: &[Funnel], label: &str) -> Opt
     Some(html! {
         svg class="venn" viewBox=(view) role="group" aria-label=(label) {
             @for place in places {
-                @let region = Region { holders: place.members.iter().map(|at| holders[*at].clone()).collect(), count: None };
-                @let value = find(overlap, &region.holders);
+                @let members: Vec<_> = place.members.iter().map(|at| holders[*at].clone()).collect();
+                @let value = find(overlap, &members);
                 @let tone = Tone::of(place.members.len(), holders.len());
-                @let said = format!("{}: {}", names(&region), number(value));
+                @let said = format!("{}: {}", names(&members), number(value));
                 g class={ "mark " (tone.fill()) "-label" } tabindex="0" role="img" aria-label=(said) {
                     path class=(if value.is_some() { tone.fill() } else { "hatch" }) d=(place.outline) { title { (said) } }
                     text class=(label_class(value, place.room)) x=(place.at.0) y=(place.at.1) text-anchor="middle" dominant-baseline="central" { (number(value)) }

@@ -5,20 +5,18 @@
 use std::collections::BTreeMap;
 
 use datafuse_engine::match_table::{HolderSet, MatchTable};
-use datafuse_engine::report::{
-    DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold,
-};
+use datafuse_engine::report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold};
 
 /// One report with a name for its files.
-pub struct Page {
+pub(crate) struct Page {
     /// What the report is an example of.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The report.
-    pub report: Report,
+    pub(crate) report: Report,
 }
 
 /// Gives every report that is looked at.
-pub fn all() -> Vec<Page> {
+pub(crate) fn all() -> Vec<Page> {
     let two = || table(&["acme", "globex"], &[(&[0], 15_790), (&[0, 1], 4_210), (&[1], 15_790)]);
     let page = |name, kinds, min_count| Page { name, report: report(kinds, min_count) };
     let mut hostile = page("hostile", vec![("email", two())], 1);
@@ -39,7 +37,11 @@ pub fn all() -> Vec<Page> {
         page("forty-withheld", vec![("email", many(40))], 100),
         page("no-match", vec![("email", table(&["acme", "globex"], &[(&[0], 15_790), (&[1], 9_120)]))], 1),
         page("nobody", vec![("email", table(&["acme", "globex"], &[]))], 1),
-        page("lopsided", vec![("email", table(&["acme", "globex"], &[(&[0], 12_482_113), (&[0, 1], 41), (&[1], 102)]))], 1),
+        page(
+            "lopsided",
+            vec![("email", table(&["acme", "globex"], &[(&[0], 12_482_113), (&[0, 1], 41), (&[1], 102)]))],
+            1,
+        ),
         page("long-names", vec![("email", long_names())], 1),
         hostile,
     ]
@@ -59,7 +61,8 @@ fn three(all: u64) -> MatchTable {
 }
 
 fn long_names() -> MatchTable {
-    let name = |first: char| format!("{first}-{}", "very-long-name-of-a-data-holder.".repeat(2).get(..62).unwrap_or_default());
+    let name =
+        |first: char| format!("{first}-{}", "very-long-name-of-a-data-holder.".repeat(2).get(..62).unwrap_or_default());
     let names = ['a', 'b', 'c'].map(name);
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     table(&names, &[(&[0], 812_345_678), (&[1], 12_345), (&[0, 1], 4_210_333), (&[0, 1, 2], 77_312_009), (&[2], 999)])
@@ -67,7 +70,8 @@ fn long_names() -> MatchTable {
 
 /// Holders with customers of their own and groups of two, three and more, each smaller than the one before.
 fn many(holders: usize) -> MatchTable {
-    let names: Vec<_> = (0..holders).map(|at| format!("{}-{at:02}", ["bank", "retail", "telco", "clinic"][at % 4])).collect();
+    let names: Vec<_> =
+        (0..holders).map(|at| format!("{}-{at:02}", ["bank", "retail", "telco", "clinic"][at % 4])).collect();
     let mut sorted: Vec<_> = names.iter().map(String::as_str).collect();
     sorted.sort_unstable();
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
