@@ -103,7 +103,7 @@ fn groups(out: &mut String, paper: &Paper, overlap: &Overlap, holders: usize) {
             overlap.regions.iter().filter(|region| (region.holders.len() > 1) == shared).collect();
         // The group of all holders is the one that was asked for: it comes first, however small it is.
         regions.sort_by_key(|region| (region.holders.len() < holders, Reverse(region.count)));
-        regions.into_iter().map(|region| (name(region), region.count)).collect::<Vec<_>>()
+        regions.into_iter().map(|region| (name(region, holders), region.count)).collect::<Vec<_>>()
     };
     let (shared, alone) = (lines(true), lines(false));
     let (of_shared, of_alone) = (largest(&shared), largest(&alone));
@@ -116,8 +116,11 @@ fn groups(out: &mut String, paper: &Paper, overlap: &Overlap, holders: usize) {
     bars(out, paper, title, &alone, &columns, one_scale.unwrap_or(of_alone));
 }
 
-fn name(region: &Region) -> String {
-    region.holders.iter().map(|holder| holder.as_str()).collect::<Vec<_>>().join(" + ")
+fn name(region: &Region, holders: usize) -> String {
+    match region.holders.len() {
+        all if all == holders && holders > 3 => format!("all {holders} holders"),
+        _ => region.holders.iter().map(|holder| holder.as_str()).collect::<Vec<_>>().join(" + "),
+    }
 }
 
 fn largest(lines: &[(String, Count)]) -> u64 {
@@ -328,6 +331,29 @@ From rows to matches: # matched, = at this holder only, : duplicate, . invalid o
         );
         assert!(text.contains("  holder-number-25-xxxx...  25  ####"), "{text}");
         assert!(text.contains("  ... 15 more in report.json\n"), "{text}");
+    }
+
+    #[test]
+    fn the_group_of_all_holders_comes_first_however_small() {
+        let text = draw(
+            &report(|report| {
+                let party = report["parties"][0].clone();
+                let names = ["acme", "globex", "hooli", "initech"];
+                let of = |name: &str| {
+                    let mut party = party.clone();
+                    party["holder"] = json!(name);
+                    party
+                };
+                report["parties"] = names.iter().map(|name| of(name)).collect();
+                let regions = report["overlap"]["regions"].as_array_mut().unwrap();
+                regions.insert(1, json!({ "holders": names, "count": 2 }));
+            }),
+            &ASCII,
+        );
+        assert!(
+            text.starts_with("At exactly these holders\n  all 4 holders    2  #\n  acme + globex  100  ##"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -59,6 +59,7 @@ fn two_holders_from_nothing_to_a_report() {
     assert!(html.contains("acme") && !html.contains("http://") && !html.contains("<script"));
     let opened = world.run("workload", &["report", "open", folder.to_str().unwrap()]).done();
     assert!(opened.out.contains("Common customers by email: 2"), "{}", opened.out);
+    assert!(opened.out.contains("\nAt exactly these holders\n  acme + globex  2  ####"), "{}", opened.out);
 }
 
 impl World {

@@ -13,6 +13,7 @@ import path from 'node:path';
 
 const ADDRESS = 'https://report.example/report.html';
 const ROWS = 30;
+const KEY_HOLDERS = 8;
 const MATRIX = 40;
 const WIDE = { width: 1100, height: 800 };
 const NARROW = { width: 360, height: 740 };
@@ -206,6 +207,14 @@ function rowsOf(page, label) {
 
 async function figures(page, { kind, overlap, parties }, position) {
   assert.equal(await page.locator('.key .figure').nth(position).innerText(), words(overlap.all));
+  const holders = await rowsOf(page, `Holders, by ${kind}`);
+  assert.equal(holders.length, Math.min(parties.length, KEY_HOLDERS));
+  holders.forEach((row, at) => {
+    const { holder, unique, matched } = parties[at];
+    const share = unique && matched !== null ? `${(Math.round((matched * 1000) / unique) / 10).toFixed(1)} %` : '-';
+    assert.deepEqual(row.cells, [holder, words(unique), words(matched), share, '']);
+    isBarOf(row, unique === null ? null : matched, unique);
+  });
   await groups(page, kind, overlap, parties);
   await circles(page, kind, overlap, parties);
   await lanes(page, kind, overlap, parties);
@@ -255,7 +264,11 @@ async function groups(page, kind, overlap, parties) {
   assert.equal(rows.length, parts.reduce((sum, part) => sum + Math.min(part.length, ROWS), 0));
   const more = parts.filter((part) => part.length > ROWS).map((part) => `and ${words(part.length - ROWS)} more groups, in report.json`);
   assert.deepEqual(await region.locator('td.more[colspan]:not(.towers td)').allInnerTexts(), more);
-  if (parties.length > ROWS) return;
+  if (parties.length > ROWS) {
+    // The group of all holders is always among them, under that name.
+    const all = rows.find((row) => row.cells[0] === `all ${parties.length} holders`);
+    return assert.equal(all.cells[1], words(overlap.all));
+  }
   const heads = (await region.locator('thead th.set').allInnerTexts()).map((text) => text.trim());
   assert.deepEqual(heads, parties.map((party) => party.holder));
   const shown = new Map();
@@ -295,7 +308,7 @@ function isBarOf(row, count, largest) {
   }
   assert.equal(row.classes.length, count === 0 ? 0 : 1);
   if (count === 0) return;
-  assert.match(row.classes[0], /^f-(one|some|all)$/);
+  assert.match(row.classes[0], /^f-(one|some|all|matched)$/);
   assert.ok(row.lengths[0] >= 0.3);
   if (largest) assert.ok(Math.abs(row.lengths[0] - Math.max((row.full * count) / largest, row.full * 0.004)) < 2);
 }
@@ -398,11 +411,12 @@ async function keyboard(page) {
       const seen = active.matches('.mark')
         ? getComputedStyle(shape).strokeWidth === '3px'
         : getComputedStyle(active).outlineStyle === 'solid';
-      return { stop: active.dataset.stop, seen, name: active.getAttribute('aria-label') ?? active.innerText };
+      const named = active.matches('a, summary') ? active.innerText : active.getAttribute('aria-label');
+      return { stop: active.dataset.stop, seen, name: named };
     });
     assert.equal(found.stop, String(at), `tab ${at + 1} is at ${found.name}`);
     assert.ok(found.seen, `${found.name} shows that it has the focus`);
-    assert.ok(found.name);
+    assert.ok(found.name, `stop ${at} has a name`);
   }
   const matrix = page.locator('.both-ways').first();
   if ((await matrix.count()) === 0 || !(await matrix.evaluate((region) => region.scrollWidth > region.clientWidth))) return;

@@ -122,7 +122,7 @@ fn rows(title: &str, mut regions: Vec<&Region>, scale: u64, parties: &[Funnel], 
                 tr class="part" { th scope="rowgroup" colspan=(columns) { (title) } }
                 @for region in &regions {
                     tr {
-                        @if parties.len() <= ROWS { (dots(region, parties)) } @else { td class="names" { (first_names(region)) } }
+                        @if parties.len() <= ROWS { (dots(region, parties)) } @else { td class="names" { (first_names(region, parties.len())) } }
                         td class="n" { (count(region.count)) }
                         td class="wide" { (bar(region.count, scale, Tone::of(region.holders.len(), parties.len()).fill(), &names(&region.holders))) }
                     }
@@ -151,7 +151,10 @@ fn dots(region: &Region, parties: &[Funnel]) -> Markup {
     }
 }
 
-fn first_names(region: &Region) -> String {
+fn first_names(region: &Region, holders: usize) -> String {
+    if region.holders.len() == holders {
+        return format!("all {holders} holders");
+    }
     let first: Vec<_> = region.holders.iter().take(NAMES).map(|holder| holder.as_str()).collect();
     match region.holders.len() - first.len() {
         0 => first.join(", "),

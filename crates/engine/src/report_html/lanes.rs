@@ -17,13 +17,16 @@ const HEAD: usize = 26;
 
 /// Draws the lanes; nothing where there are too many holders or a count is missing.
 pub(super) fn to_scale(overlap: &Overlap, parties: &[Funnel], label: &str) -> Option<Markup> {
+    if !(2..=HOLDERS).contains(&parties.len()) {
+        return None;
+    }
     // By name, so that the first holder's customers stand together, and the second's in few pieces.
     let mut regions: Vec<_> = overlap.regions.iter().collect();
     regions.sort_by(|a, b| a.holders.cmp(&b.holders));
     let widths: Vec<u64> = regions.iter().map(|region| region.count).collect::<Option<_>>()?;
     let total: u64 = widths.iter().sum();
     let is_all = overlap.at_least.first().is_some_and(|all| all.count == Some(total));
-    if !(2..=HOLDERS).contains(&parties.len()) || total == 0 || !is_all {
+    if total == 0 || !is_all {
         return None;
     }
     let ends: Vec<_> = widths
