@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs every test: units, vectors, properties, the program's snapshots, the queue against a real Redis, and mailboxes and buckets
-# against emulators of S3, Google Cloud Storage and Azure. Then those of the group and the protocol again with each of the group's
-# backends that this machine can run, and a million points with all.
+# Runs every test: units, vectors, properties, the program's snapshots, the queue against a real Redis, mailboxes and buckets
+# against emulators of S3, Google Cloud Storage and Azure, and the report's page in a real browser. Then those of the group and the
+# protocol again with each of the group's backends that this machine can run, and a million points with all.
 #
-# Needs Rust 1.95 and a C compiler, redis-server, openssl, Python with venv, Node.js and npm; what is missing of these (not of
-# Rust) is installed with apt-get where this user may do so. The emulators are installed under target/emulators, once.
+# Needs Rust 1.95 and a C compiler, redis-server, openssl, Python with venv, Node.js, npm and Chromium (or Chrome); what is missing
+# of these (not of Rust) is installed with apt-get where this user may do so. The emulators are installed under target/emulators, and
+# what drives the browser under target/browser, once.
 # CARGO_BUILD_JOBS=N bounds the compilers at work side by side.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -30,6 +31,7 @@ if missing openssl; then packages+=(openssl); fi
 if missing python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then packages+=(python3 python3-venv); fi
 if missing node; then packages+=(nodejs); fi
 if missing npm; then packages+=(npm); fi
+if missing chromium && missing chromium-browser && missing google-chrome && missing google-chrome-stable; then packages+=(chromium); fi
 if ((${#packages[@]})); then
   as_root=()
   if [[ $(id -u) != 0 ]]; then
@@ -62,7 +64,20 @@ if [[ $(cat "$tools/installed" 2>/dev/null) != "$moto $azurite $duckdb $pyarrow 
   fi
   echo "$moto $azurite $duckdb $pyarrow $manifests" >"$tools/installed"
 fi
-with_emulators=("$tools/python/bin/python" tests/emulators.py env DATAFUSE_TEST_EMULATORS=required)
+with_emulators=("$tools/python/bin/python" tests/emulators.py env DATAFUSE_TEST_EMULATORS=required DATAFUSE_TEST_BROWSER=required)
+
+playwright='playwright-core@1.65.1' axe='axe-core@4.14.1' drivers=target/browser
+if [[ $(cat "$drivers/installed" 2>/dev/null) != "$playwright $axe" ]]; then
+  say "installing $playwright and $axe in $drivers"
+  rm -rf "$drivers"
+  mkdir -p "$drivers"
+  if ! npm install --prefix "$drivers" --no-audit --no-fund --ignore-scripts --silent "$playwright" "$axe"; then
+    echo "Error: what drives the browser cannot be installed." >&2
+    echo "Try: see that npm reaches its registry, then run $0 again" >&2
+    exit 1
+  fi
+  echo "$playwright $axe" >"$drivers/installed"
+fi
 
 say "manifests for Kubernetes"
 "$tools/python/bin/kubernetes-validate" --strict --no-warn deploy/kubernetes/{namespace,statefulset,service,networkpolicy}.yaml

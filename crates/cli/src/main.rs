@@ -5,6 +5,7 @@
 //! contract; 4 data; 5 peer, queue or attestation; 6 refused by policy; 7 interrupted, can be resumed. No algorithm lives here.
 
 mod args;
+mod chart;
 mod commands;
 mod console;
 mod failure;

@@ -65,6 +65,7 @@ fn two_holders_from_nothing_to_a_report() {
     let opened = world.run("workload", &["report", "open", folder.to_str().unwrap()]).done();
     assert!(opened.out.contains("Common customers by email: 2"), "{}", opened.out);
     assert!(opened.out.contains("The profile email-gmail-v1 would change 2 rows of acme."), "{}", opened.out);
+    assert!(opened.out.contains("\nAt exactly these holders\n  acme + globex  2  ####"), "{}", opened.out);
 }
 
 impl World {

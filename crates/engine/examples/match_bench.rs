@@ -156,12 +156,14 @@ fn report_inputs(table: MatchTable) -> Outcome<ReportInputs> {
     });
     Ok(ReportInputs {
         threshold: Threshold { min_count: 10, ..Threshold::default() },
+        rules: Vec::new(),
         provenance: Provenance {
             space: "bench".parse()?,
             root: "00".repeat(32),
             epoch: Epoch(1),
             event: "bench".parse()?,
             event_type: "CHECK_COMMON_CUSTOMERS".to_owned(),
+            answered_from: None,
             datasets: datasets.collect::<Outcome<_>>()?,
             datafuse: env!("CARGO_PKG_VERSION").to_owned(),
             at: "2026-11-26T00:00:00Z".to_owned(),

@@ -147,7 +147,7 @@ pub struct Policy {
 }
 
 /// A rule of the output policy, and the strictest limit that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AppliedRule {
     /// Its name in `space.yaml`.
     pub rule: String,
@@ -177,6 +177,7 @@ pub struct Provenance {
     pub event_type: String,
     /// The earlier event that asked the very same, of the same sets under the same policy: the figures are its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::EventName>")]
     pub answered_from: Option<EventId>,
     /// The datasets that were matched, sorted by holder and dataset.
     pub datasets: Vec<DatasetRef>,

@@ -53,12 +53,14 @@ fn report(kinds: Vec<KindInputs>, min_count: u64, unauthenticated: bool) -> Valu
     let report = Report::build(ReportInputs {
         kinds,
         threshold: Threshold { min_count, set_by: "holder0".to_owned() },
+        rules: Vec::new(),
         provenance: Provenance {
             space: "retail-2026".parse().unwrap(),
             root: "9b".repeat(32),
             epoch: Epoch(1),
             event: "1732600000000-0".parse().unwrap(),
             event_type: "CHECK_COMMON_CUSTOMERS".to_owned(),
+            answered_from: None,
             datasets: datasets.collect(),
             datafuse: "0.1.0".to_owned(),
             at: "2026-11-26T10:00:00Z".to_owned(),

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::{
     args::{ReportCommand, ReportOpenArgs, ReportVerifyArgs},
+    chart::{self, Paper},
     console::Console,
     failure::{Code, Failure, Result},
 };
@@ -53,7 +54,7 @@ fn open(args: &ReportOpenArgs, console: &Console) -> Result<()> {
     }
     console.say(signature);
     let value = serde_json::to_value(&report).unwrap_or_default();
-    console.result(&value, || report.summary_text());
+    console.result(&value, || format!("{}\n{}", report.summary_text(), chart::draw(&report, &Paper::of_stdout())));
     Ok(())
 }
 

@@ -454,7 +454,7 @@ fn every_dataset_that_was_accepted_is_remembered_with_its_former_versions() {
 fn report(event: &str) -> Report {
     let holders: Vec<ParticipantId> = ["acme", "globex"].map(|holder| holder.parse().unwrap()).into();
     let both = HolderSet::new(2, 0..2);
-    let rows = holders.iter().map(|holder| (holder.clone(), RowCounts { rows: 9, empty: 0, invalid: 0 }));
+    let rows = holders.iter().map(|holder| (holder.clone(), RowCounts { rows: 9, ..RowCounts::default() }));
     let kind = KindInputs {
         kind: "email".parse().unwrap(),
         rows: rows.collect(),
