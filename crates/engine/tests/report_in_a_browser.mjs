@@ -409,7 +409,7 @@ async function keyboard(page) {
       const active = document.activeElement;
       const shape = active.querySelector(':scope > path, :scope > rect');
       const seen = active.matches('.mark')
-        ? getComputedStyle(shape).strokeWidth === '3px'
+        ? Number.parseFloat(getComputedStyle(shape).strokeWidth) >= 4
         : getComputedStyle(active).outlineStyle === 'solid';
       const named = active.matches('a, summary') ? active.innerText : active.getAttribute('aria-label');
       return { stop: active.dataset.stop, seen, name: named };
