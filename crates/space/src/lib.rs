@@ -25,6 +25,7 @@ pub mod layout;
 pub mod location;
 pub mod mailbox;
 pub mod memory;
+mod readership;
 #[cfg(test)]
 mod testing;
 
@@ -36,3 +37,4 @@ pub use layout::Layout;
 pub use location::{DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable};
 pub use mailbox::{FolderMailbox, HttpMailbox, Mailbox, MessageName, ObjectStoreMailbox};
 pub use memory::Memory;
+pub use readership::Readership;
