@@ -13,6 +13,7 @@ mod enrol;
 mod fuse;
 mod initialize;
 mod output;
+mod report_files;
 mod roster;
 mod token_table;
 
