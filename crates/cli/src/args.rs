@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Make the keys of one party; prints its public name
     #[command(
-        after_help = "Examples:\n  datafuse keygen --out acme.key\n  datafuse keygen --out acme.key --passphrase\n\nThe public name (dfpub1...) is for everybody. The key file is for nobody else: keep a copy of it in a safe place (see datafuse key split)."
+        after_help = "Examples:\n  datafuse keygen --out acme.key\n  datafuse keygen --out acme.key --passphrase\n  datafuse keygen --recipient --out insights.age\n\nThe public name (dfpub1...) is for everybody. The key file is for nobody else: keep a copy of it in a safe place (see datafuse key split). With --recipient, what is printed is a recipient (age1...) for a data user's entry in space.yaml, and the file an age identity, as age-keygen writes one, for datafuse report open."
     )]
     Keygen(KeygenArgs),
     /// Show, protect, rotate, replace, split and combine key files; play the leak of one

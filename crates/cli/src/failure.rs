@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt::Display};
 
-use datafuse_engine::signed_report::SignedReportError;
+use datafuse_engine::signed_report::{EncryptedReportError, SignedReportError};
 use datafuse_space::{mailbox::Trouble, passes};
 use datafuse_workload::delivery::DeliveryError;
 use datafuse_workload::jobs::JobsError;
@@ -142,6 +142,16 @@ impl From<SignedReportError> for Failure {
     }
 }
 
+impl From<EncryptedReportError> for Failure {
+    fn from(error: EncryptedReportError) -> Self {
+        let code = match error {
+            EncryptedReportError::NotForThese { .. } => Code::Configuration,
+            _ => Code::Data,
+        };
+        Self::of(code, &error, Some(error.remedy()))
+    }
+}
+
 impl From<DeliveryError> for Failure {
     fn from(error: DeliveryError) -> Self {
         use DeliveryError as E;
@@ -225,8 +235,11 @@ impl From<datafuse_workload::Error> for Failure {
             | E::TooFewHolders { .. }
             | E::NotProvided { .. }
             | E::Lookup(_)
-            | E::Policy(_)
-            | E::RecipientNotProvided { .. } => Code::Refused,
+            | E::Policy(_) => Code::Refused,
+            E::Readers(ref error) => match **error {
+                datafuse_workload::ReadersError::Mixed { .. } => Code::Refused,
+                _ => Code::Configuration,
+            },
             E::NoRandomness | E::ProcessorPanicked => Code::Internal,
             E::Folder { ref source, .. } | E::Output { ref source, .. } if !passes(source.kind()) => {
                 Code::Configuration

@@ -9,7 +9,7 @@ use std::{
 
 use datafuse_core::keys::PartyKeys;
 use datafuse_engine::dataset::ParquetKey;
-use datafuse_space::keyfile::{self, LockedKeyFile, Opened, Passphrase};
+use datafuse_space::keyfile::{self, LockedKeyFile, Opened, Passphrase, identity::Identity};
 use datafuse_workload::platform::{Environment, SecretManager};
 use zeroize::Zeroizing;
 
@@ -56,6 +56,11 @@ fn unseal(path: &Path, environment: &Environment) -> Result<Passphrase> {
 /// Reads a key file with what else it says.
 pub(crate) fn open(path: &Path, args: &PassphraseArgs) -> Result<Opened> {
     keyfile::open(path, &mut |path| present(args, path))
+}
+
+/// Reads a data user's age identities; the file's passphrase is looked for only where it has one.
+pub(crate) fn read_identities(path: &Path, args: &PassphraseArgs) -> Result<Vec<Identity>> {
+    keyfile::identity::read(path, &mut |path| present(args, path))
 }
 
 /// Opens a key file to change it.

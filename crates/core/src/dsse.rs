@@ -69,23 +69,32 @@ impl Envelope {
     /// # Errors
     /// [`Error::Mismatch`] of the payload type, [`Error::Malformed`] for more than [`MAX_SIGNATURES`], [`Error::BadSignature`].
     pub fn verify(&self, payload_type: &str, signer: &PublicName) -> Result<&[u8]> {
-        if self.payload_type != payload_type {
-            let (expected, found) = (payload_type.to_owned(), shown(&self.payload_type));
-            return Err(Error::Mismatch { what: WHAT, field: "payload type", expected, found });
-        }
+        let payload = self.unverified(payload_type)?;
         if self.signatures.len() > MAX_SIGNATURES {
             return Err(Error::Malformed { what: WHAT });
         }
-        let signed = pae(&self.payload_type, &self.payload);
+        let signed = pae(payload_type, payload);
         let is_theirs = |signature: &EnvelopeSignature| {
             let bytes = <&[u8; 64]>::try_from(signature.sig.as_slice());
             bytes.is_ok_and(|bytes| signer.verify(WHAT, &signed, bytes).is_ok())
         };
         if self.signatures.iter().any(is_theirs) {
-            Ok(&self.payload)
+            Ok(payload)
         } else {
             Err(Error::BadSignature { what: WHAT, signer: signer.fingerprint() })
         }
+    }
+
+    /// Gives the document of this type whoever signed it: for showing it, never for trusting it.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] of the payload type.
+    pub fn unverified(&self, payload_type: &str) -> Result<&[u8]> {
+        if self.payload_type == payload_type {
+            return Ok(&self.payload);
+        }
+        let (expected, found) = (payload_type.to_owned(), shown(&self.payload_type));
+        Err(Error::Mismatch { what: WHAT, field: "payload type", expected, found })
     }
 
     /// How many signatures there are, verified or not.

@@ -5,8 +5,17 @@
 //! to trust them: event, space, root, epoch, recipients, dataset commitments, policy. It carries the text of `report.json` too,
 //! so that the envelope alone is enough where a single document is sent.
 //!
+//! | module | |
+//! | --- | --- |
+//! | [`encrypted`] | the envelope encrypted to the data users: `report.dsse.json.age` |
+//! | [`receipt`] | what ran, without any figure: `receipt.json` |
+//!
 //! Reading takes an envelope apart in the safe order: signature, then statement, then whether its parts agree. This file reads and
 //! writes no files, knows no keys but those it is given, and does not decide whose signature counts.
+
+pub mod encrypted;
+mod error;
+pub mod receipt;
 
 use datafuse_core::{
     dsse::{self, Envelope},
@@ -14,10 +23,13 @@ use datafuse_core::{
     keys::Identity,
     name::PublicName,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use crate::report::{DatasetRef, Policy, Report, ReportError};
+use crate::report::{DatasetRef, Policy, Report};
+pub use encrypted::EncryptedReportError;
+pub use error::SignedReportError;
+pub use receipt::Receipt;
 
 /// The media type of what is signed.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -34,28 +46,100 @@ pub const PREDICATE_TYPE: &str = "https://github.com/datavillage-me/datafuse/rep
 /// The largest envelope that is read.
 pub const MAX_ENVELOPE_BYTES: u64 = 64 << 20;
 
-/// The names of a report's files, in the order in which they are delivered.
-pub const FILES: [&str; 3] = [REPORT_JSON, REPORT_HTML, REPORT_DSSE];
 /// The report.
 pub const REPORT_JSON: &str = "report.json";
 /// The report as a page.
 pub const REPORT_HTML: &str = "report.html";
-/// The signed envelope. Where it lies, the others lie already.
+/// The signed envelope.
 pub const REPORT_DSSE: &str = "report.dsse.json";
+/// The signed envelope, encrypted to the data users.
+pub const REPORT_AGE: &str = "report.dsse.json.age";
+/// The receipt.
+pub const RECEIPT_JSON: &str = "receipt.json";
+
+/// The files in which a report lies in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSet {
+    /// Readable by whoever reads the folder.
+    Clear,
+    /// Readable by the data users alone.
+    Encrypted,
+}
+
+impl FileSet {
+    /// The files' names, in the order in which they are delivered: where the last lies, the others lie already.
+    #[must_use]
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Clear => &[REPORT_JSON, REPORT_HTML, RECEIPT_JSON, REPORT_DSSE],
+            Self::Encrypted => &[RECEIPT_JSON, REPORT_AGE],
+        }
+    }
+
+    /// The name of the file that holds the whole report, signed.
+    #[must_use]
+    pub fn envelope(self) -> &'static str {
+        match self {
+            Self::Clear => REPORT_DSSE,
+            Self::Encrypted => REPORT_AGE,
+        }
+    }
+
+    /// The media type of that file.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Clear => ENVELOPE_TYPE,
+            Self::Encrypted => encrypted::MEDIA_TYPE,
+        }
+    }
+}
+
+/// For whom a report is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readers {
+    /// The data users.
+    pub users: Vec<ParticipantId>,
+    /// Their age recipients, where the report is encrypted: then of each of them.
+    pub encrypted_to: Vec<AgeRecipient>,
+}
+
+impl Readers {
+    /// Data users who receive it in clear.
+    #[must_use]
+    pub fn in_clear(users: Vec<ParticipantId>) -> Self {
+        Self { users, encrypted_to: Vec::new() }
+    }
+
+    /// In which files a report for them lies.
+    #[must_use]
+    pub fn files(&self) -> FileSet {
+        if self.encrypted_to.is_empty() { FileSet::Clear } else { FileSet::Encrypted }
+    }
+}
+
+/// A data user and the age recipient to which its reports are encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AgeRecipient {
+    /// The data user.
+    pub user: ParticipantId,
+    /// Its recipient, `age1...`.
+    pub recipient: String,
+}
 
 /// What is signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Statement {
+pub struct Statement<P = Predicate> {
     /// Always [`STATEMENT_TYPE`].
     #[serde(rename = "_type")]
     pub statement_type: String,
     /// The files that it is about.
     pub subject: Vec<Subject>,
-    /// Always [`PREDICATE_TYPE`].
+    /// What sort of statement it is: [`PREDICATE_TYPE`] of a report, [`receipt::PREDICATE_TYPE`] of a receipt.
     pub predicate_type: String,
     /// What it says about them.
-    pub predicate: Predicate,
+    pub predicate: P,
 }
 
 /// A file that a statement is about.
@@ -77,6 +161,16 @@ pub struct FileDigest {
 /// What the workload says about a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Predicate {
+    /// What ran.
+    #[serde(flatten)]
+    pub run: Run,
+    /// The text of `report.json`, byte for byte: its SHA-256 is the subject's.
+    pub report: String,
+}
+
+/// The run that made a report. No figure of it is in here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
     /// The event that asked for the report.
     pub event: EventId,
     /// The event's type.
@@ -90,6 +184,9 @@ pub struct Predicate {
     pub epoch: u64,
     /// The data users for whom it was made.
     pub recipients: Vec<ParticipantId>,
+    /// To what it was encrypted, where it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encrypted_to: Vec<AgeRecipient>,
     /// The commitments of the datasets that were matched.
     pub datasets: Vec<DatasetRef>,
     /// The output policy that was applied.
@@ -98,8 +195,37 @@ pub struct Predicate {
     pub datafuse: String,
     /// When the report was made, RFC 3339.
     pub at: String,
-    /// The text of `report.json`, byte for byte: its SHA-256 is the subject's.
-    pub report: String,
+}
+
+impl Run {
+    /// Takes what a report says of it.
+    fn of(report: &Report, readers: Readers) -> Self {
+        let provenance = &report.provenance;
+        Self {
+            event: provenance.event.clone(),
+            event_type: provenance.event_type.clone(),
+            space: provenance.space.clone(),
+            root: provenance.root.clone(),
+            epoch: provenance.epoch.0,
+            recipients: readers.users,
+            encrypted_to: readers.encrypted_to,
+            datasets: provenance.datasets.clone(),
+            policy: report.policy.clone(),
+            datafuse: provenance.datafuse.clone(),
+            at: provenance.at.clone(),
+        }
+    }
+
+    /// Checks that it was for the space with this root.
+    ///
+    /// # Errors
+    /// [`SignedReportError::OtherSpace`].
+    pub fn check_root(&self, root: &str) -> Result<(), SignedReportError> {
+        if self.root == root {
+            return Ok(());
+        }
+        Err(SignedReportError::OtherSpace { expected: root.to_owned(), found: self.root.clone() })
+    }
 }
 
 /// A report with the workload's signature, made here or verified.
@@ -111,141 +237,26 @@ pub struct SignedReport {
     pub report: Report,
 }
 
-/// Why an envelope is not the signed report of a workload.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignedReportError {
-    /// The bytes are no envelope.
-    #[error("not a signed envelope (line {line}, column {column})")]
-    NotAnEnvelope {
-        /// The line, from 1.
-        line: usize,
-        /// The column in it.
-        column: usize,
-    },
-    /// The envelope is larger than that of any report.
-    #[error("the envelope has {bytes} bytes, {MAX_ENVELOPE_BYTES} are allowed")]
-    TooLarge {
-        /// Its size.
-        bytes: u64,
-    },
-    /// The envelope holds something else, or has more signatures than anybody needs.
-    #[error(transparent)]
-    Envelope(datafuse_core::Error),
-    /// None of those whose word counts signed it.
-    #[error("the report is not signed by the workload of this space ({})", signers.join(", or formerly "))]
-    NotSigned {
-        /// Their fingerprints.
-        signers: Vec<String>,
-    },
-    /// What is signed is no statement about a report.
-    #[error("what the workload signed is not a statement about a report")]
-    NotAStatement,
-    /// The report within cannot be read.
-    #[error("the report within the envelope: {0}")]
-    Report(#[source] ReportError),
-    /// The parts of a statement contradict each other.
-    #[error("the statement contradicts the report within it: another {field}")]
-    Contradicts {
-        /// In what.
-        field: &'static str,
-    },
-    /// It was made for another space.
-    #[error("the report was made for another space: root {found}, this space has {expected}")]
-    OtherSpace {
-        /// The root of the space at hand.
-        expected: String,
-        /// The root in the report.
-        found: String,
-    },
-    /// A file is not the one that was signed.
-    #[error("{name} is not the file that was signed: its SHA-256 is {found}, signed was {expected}")]
-    OtherFile {
-        /// The file's name.
-        name: String,
-        /// The digest that was signed.
-        expected: String,
-        /// The digest of the file at hand.
-        found: String,
-    },
-    /// The statement does not name a file that should be there.
-    #[error("the statement does not name {name}")]
-    Unnamed {
-        /// The file's name.
-        name: &'static str,
-    },
-}
-
-impl SignedReportError {
-    /// Whether it is the signature that fails, and not what is signed.
-    #[must_use]
-    pub fn is_signature(&self) -> bool {
-        matches!(self, Self::NotSigned { .. })
-    }
-
-    /// Says what to do about it.
-    #[must_use]
-    pub fn remedy(&self) -> String {
-        match self {
-            Self::NotAnEnvelope { .. } | Self::TooLarge { .. } => {
-                format!("give the {REPORT_DSSE} of an outputs folder, as it was delivered")
-            }
-            Self::Envelope(_) | Self::NotAStatement | Self::Contradicts { .. } | Self::Unnamed { .. } => {
-                "verify it with the version of datafuse that made it, or a later one; if it stays, ask the workload's operator".to_owned()
-            }
-            Self::Report(error) => {
-                error.remedy().unwrap_or_else(|| "ask the workload's operator for the report again".to_owned())
-            }
-            Self::NotSigned { .. } => "compare 'workload' in space.yaml with the workload's operator, and where it has a new name, \
-                                       get the current space.yaml; else trust nothing in this report"
-                .to_owned(),
-            Self::OtherSpace { .. } => "--space with the space.yaml of the space that the report names".to_owned(),
-            Self::OtherFile { .. } => {
-                "get the files again from where they were delivered; one of them was altered, or is of another event".to_owned()
-            }
-        }
-    }
-}
-
 impl SignedReport {
     /// Signs a report: gives the bytes of `report.dsse.json`. The same report and identity give the same bytes.
     ///
-    /// `json` and `html` are its files as they are written; `json` has to be UTF-8.
+    /// `json` and `html` are its files as they are written; `json` has to be UTF-8. A report that is encrypted has no page
+    /// beside it.
     ///
     /// # Errors
     /// [`SignedReportError::NotAStatement`] where `json` is no text.
     pub fn sign(
         report: &Report,
         json: &[u8],
-        html: &[u8],
-        recipients: Vec<ParticipantId>,
+        html: Option<&[u8]>,
+        readers: Readers,
         signer: &Identity,
     ) -> Result<Vec<u8>, SignedReportError> {
-        let provenance = &report.provenance;
-        let subject = |name: &str, bytes: &[u8]| Subject { name: name.to_owned(), digest: FileDigest::of(bytes) };
-        let statement = Statement {
-            statement_type: STATEMENT_TYPE.to_owned(),
-            subject: vec![subject(REPORT_JSON, json), subject(REPORT_HTML, html)],
-            predicate_type: PREDICATE_TYPE.to_owned(),
-            predicate: Predicate {
-                event: provenance.event.clone(),
-                event_type: provenance.event_type.clone(),
-                space: provenance.space.clone(),
-                root: provenance.root.clone(),
-                epoch: provenance.epoch.0,
-                recipients,
-                datasets: provenance.datasets.clone(),
-                policy: report.policy.clone(),
-                datafuse: provenance.datafuse.clone(),
-                at: provenance.at.clone(),
-                report: String::from_utf8(json.to_vec()).map_err(|_| SignedReportError::NotAStatement)?,
-            },
-        };
-        let payload = serde_json::to_vec(&statement).map_err(|_| SignedReportError::NotAStatement)?;
-        let envelope = Envelope::sign(PAYLOAD_TYPE, payload, signer);
-        let mut bytes = serde_json::to_vec(&envelope).map_err(|_| SignedReportError::NotAStatement)?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        let mut subject = vec![Subject::of(REPORT_JSON, json)];
+        subject.extend(html.map(|html| Subject::of(REPORT_HTML, html)));
+        let report_text = String::from_utf8(json.to_vec()).map_err(|_| SignedReportError::NotAStatement)?;
+        let predicate = Predicate { run: Run::of(report, readers), report: report_text };
+        Statement::new(PREDICATE_TYPE, subject, predicate).sign(signer)
     }
 
     /// Verifies an envelope as one of these signers, and takes it apart. Gives which of the signers it is as well: the first that
@@ -255,19 +266,16 @@ impl SignedReport {
     /// Those of [`SignedReportError`] but [`OtherSpace`](SignedReportError::OtherSpace) and
     /// [`OtherFile`](SignedReportError::OtherFile).
     pub fn verify(bytes: &[u8], signers: &[PublicName]) -> Result<(Self, usize), SignedReportError> {
-        if bytes.len() as u64 > MAX_ENVELOPE_BYTES {
-            return Err(SignedReportError::TooLarge { bytes: bytes.len() as u64 });
-        }
-        let envelope: Envelope = serde_json::from_slice(bytes)
-            .map_err(|error| SignedReportError::NotAnEnvelope { line: error.line(), column: error.column() })?;
-        for (index, signer) in signers.iter().enumerate() {
-            match envelope.verify(PAYLOAD_TYPE, signer) {
-                Ok(payload) => return Ok((Self::of_payload(payload)?, index)),
-                Err(datafuse_core::Error::BadSignature { .. }) => {}
-                Err(error) => return Err(SignedReportError::Envelope(error)),
-            }
-        }
-        Err(SignedReportError::NotSigned { signers: signers.iter().map(PublicName::fingerprint).collect() })
+        let (statement, signer) = Statement::verify(bytes, signers, PREDICATE_TYPE)?;
+        Ok((Self::of_statement(statement)?, signer))
+    }
+
+    /// Takes an envelope apart whoever signed it: for showing a report, never for trusting it.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify), but for the signature.
+    pub fn unverified(bytes: &[u8]) -> Result<Self, SignedReportError> {
+        Self::of_statement(Statement::parse(unverified(&envelope(bytes)?)?, PREDICATE_TYPE)?)
     }
 
     /// Checks that the report was made for the space with this root.
@@ -275,11 +283,7 @@ impl SignedReport {
     /// # Errors
     /// [`SignedReportError::OtherSpace`].
     pub fn check_root(&self, root: &str) -> Result<(), SignedReportError> {
-        let found = &self.statement.predicate.root;
-        if found == root {
-            return Ok(());
-        }
-        Err(SignedReportError::OtherSpace { expected: root.to_owned(), found: found.clone() })
+        self.statement.predicate.run.check_root(root)
     }
 
     /// Checks that a file is the one of this name that was signed.
@@ -287,21 +291,10 @@ impl SignedReport {
     /// # Errors
     /// [`SignedReportError::OtherFile`], [`SignedReportError::Unnamed`].
     pub fn check_file(&self, name: &'static str, bytes: &[u8]) -> Result<(), SignedReportError> {
-        let subject = self.statement.subject.iter().find(|subject| subject.name == name);
-        let expected = &subject.ok_or(SignedReportError::Unnamed { name })?.digest;
-        let found = FileDigest::of(bytes);
-        if found == *expected {
-            return Ok(());
-        }
-        let (expected, found) = (expected.sha256.clone(), found.sha256);
-        Err(SignedReportError::OtherFile { name: name.to_owned(), expected, found })
+        self.statement.check_file(name, bytes)
     }
 
-    fn of_payload(payload: &[u8]) -> Result<Self, SignedReportError> {
-        let statement: Statement = serde_json::from_slice(payload).map_err(|_| SignedReportError::NotAStatement)?;
-        if statement.statement_type != STATEMENT_TYPE || statement.predicate_type != PREDICATE_TYPE {
-            return Err(SignedReportError::NotAStatement);
-        }
+    fn of_statement(statement: Statement) -> Result<Self, SignedReportError> {
         let report = Report::from_json(statement.predicate.report.as_bytes()).map_err(SignedReportError::Report)?;
         let signed = Self { statement, report };
         signed.agrees()?;
@@ -310,19 +303,119 @@ impl SignedReport {
 
     /// Checks that what the statement says is what the report says.
     fn agrees(&self) -> Result<(), SignedReportError> {
-        let (said, found) = (&self.statement.predicate, &self.report.provenance);
+        let (said, found) = (&self.statement.predicate.run, &self.report.provenance);
         let fields = [
             ("event", said.event == found.event && said.event_type == found.event_type),
             ("space", said.space == found.space && said.root == found.root),
             ("epoch", said.epoch == found.epoch.0),
             ("list of datasets", said.datasets == found.datasets),
             ("policy", said.policy == self.report.policy),
-            ("text", self.check_file(REPORT_JSON, said.report.as_bytes()).is_ok()),
+            ("text", self.check_file(REPORT_JSON, self.statement.predicate.report.as_bytes()).is_ok()),
         ];
         match fields.into_iter().find(|(_, agrees)| !agrees) {
             Some((field, _)) => Err(SignedReportError::Contradicts { field }),
             None => Ok(()),
         }
+    }
+}
+
+impl<P> Statement<P> {
+    fn new(predicate_type: &str, subject: Vec<Subject>, predicate: P) -> Self {
+        let predicate_type = predicate_type.to_owned();
+        Self { statement_type: STATEMENT_TYPE.to_owned(), subject, predicate_type, predicate }
+    }
+
+    /// Checks that a file is the one of this name that was signed.
+    fn check_file(&self, name: &'static str, bytes: &[u8]) -> Result<(), SignedReportError> {
+        let subject = self.subject.iter().find(|subject| subject.name == name);
+        let expected = &subject.ok_or(SignedReportError::Unnamed { name })?.digest;
+        let found = FileDigest::of(bytes);
+        if found == *expected {
+            return Ok(());
+        }
+        let (expected, found) = (expected.sha256.clone(), found.sha256);
+        Err(SignedReportError::OtherFile { name: name.to_owned(), expected, found })
+    }
+}
+
+impl<P: Serialize> Statement<P> {
+    /// Gives the bytes of the envelope around it, with a line end.
+    fn sign(&self, signer: &Identity) -> Result<Vec<u8>, SignedReportError> {
+        let payload = serde_json::to_vec(self).map_err(|_| SignedReportError::NotAStatement)?;
+        let envelope = Envelope::sign(PAYLOAD_TYPE, payload, signer);
+        let mut bytes = serde_json::to_vec(&envelope).map_err(|_| SignedReportError::NotAStatement)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+impl<P: DeserializeOwned> Statement<P> {
+    /// Verifies the envelope around a statement as one of these signers; gives which one it is as well.
+    fn verify(
+        bytes: &[u8],
+        signers: &[PublicName],
+        predicate_type: &'static str,
+    ) -> Result<(Self, usize), SignedReportError> {
+        let envelope = envelope(bytes)?;
+        for (index, signer) in signers.iter().enumerate() {
+            match envelope.verify(PAYLOAD_TYPE, signer) {
+                Ok(payload) => return Ok((Self::parse(payload, predicate_type)?, index)),
+                Err(datafuse_core::Error::BadSignature { .. }) => {}
+                Err(error) => return Err(SignedReportError::Envelope(error)),
+            }
+        }
+        Err(SignedReportError::NotSigned { signers: signers.iter().map(PublicName::fingerprint).collect() })
+    }
+
+    fn parse(payload: &[u8], predicate_type: &'static str) -> Result<Self, SignedReportError> {
+        let found = predicate_type_of(payload)?;
+        if found != predicate_type {
+            return Err(match found.as_str() {
+                receipt::PREDICATE_TYPE => SignedReportError::Receipt,
+                _ => SignedReportError::NotAStatement,
+            });
+        }
+        serde_json::from_slice(payload).map_err(|_| SignedReportError::NotAStatement)
+    }
+}
+
+/// Whether bytes are an envelope around a receipt, whoever signed it.
+#[must_use]
+pub fn is_receipt(bytes: &[u8]) -> bool {
+    let kind = envelope(bytes).and_then(|envelope| predicate_type_of(unverified(&envelope)?));
+    kind.is_ok_and(|kind| kind == receipt::PREDICATE_TYPE)
+}
+
+/// Whether bytes are an envelope, whoever signed it and whatever it holds.
+#[must_use]
+pub fn is_envelope(bytes: &[u8]) -> bool {
+    envelope(bytes).is_ok()
+}
+
+fn envelope(bytes: &[u8]) -> Result<Envelope, SignedReportError> {
+    if bytes.len() as u64 > MAX_ENVELOPE_BYTES {
+        return Err(SignedReportError::TooLarge { bytes: bytes.len() as u64 });
+    }
+    serde_json::from_slice(bytes)
+        .map_err(|error| SignedReportError::NotAnEnvelope { line: error.line(), column: error.column() })
+}
+
+fn unverified(envelope: &Envelope) -> Result<&[u8], SignedReportError> {
+    envelope.unverified(PAYLOAD_TYPE).map_err(SignedReportError::Envelope)
+}
+
+fn predicate_type_of(payload: &[u8]) -> Result<String, SignedReportError> {
+    let statement: Statement<serde::de::IgnoredAny> =
+        serde_json::from_slice(payload).map_err(|_| SignedReportError::NotAStatement)?;
+    if statement.statement_type != STATEMENT_TYPE {
+        return Err(SignedReportError::NotAStatement);
+    }
+    Ok(statement.predicate_type)
+}
+
+impl Subject {
+    fn of(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), digest: FileDigest::of(bytes) }
     }
 }
 
@@ -341,21 +434,24 @@ mod tests {
     use super::*;
     use crate::report::tests::{inputs, two_holders};
 
-    fn keys(seed: u64) -> PartyKeys {
+    pub(super) fn keys(seed: u64) -> PartyKeys {
         PartyKeys::generate(&mut ChaCha20Rng::seed_from_u64(seed))
     }
 
-    fn report() -> Report {
+    pub(super) fn readers() -> Readers {
+        Readers::in_clear(vec!["insights".parse().unwrap()])
+    }
+
+    pub(super) fn report() -> Report {
         Report::build(inputs(vec![("email", two_holders())], 1)).unwrap()
     }
 
     fn signed(report: &Report) -> Vec<u8> {
         let json = report.to_json_pretty();
-        let recipients = vec!["insights".parse().unwrap()];
-        SignedReport::sign(report, json.as_bytes(), b"<html>", recipients, keys(1).identity()).unwrap()
+        SignedReport::sign(report, json.as_bytes(), Some(b"<html>"), readers(), keys(1).identity()).unwrap()
     }
 
-    fn names(seeds: &[u64]) -> Vec<PublicName> {
+    pub(super) fn names(seeds: &[u64]) -> Vec<PublicName> {
         seeds.iter().map(|seed| keys(*seed).identity().public_name()).collect()
     }
 
@@ -373,7 +469,7 @@ mod tests {
         let report = report();
         let (found, signer) = SignedReport::verify(&signed(&report), &names(&[2, 1])).unwrap();
         assert_eq!((&found.report, signer), (&report, 1));
-        assert_eq!(found.statement.predicate.recipients[0].as_str(), "insights");
+        assert_eq!(found.statement.predicate.run.recipients[0].as_str(), "insights");
         found.check_root(&report.provenance.root).unwrap();
         found.check_file(REPORT_JSON, report.to_json_pretty().as_bytes()).unwrap();
         found.check_file(REPORT_HTML, b"<html>").unwrap();

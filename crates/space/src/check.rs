@@ -20,6 +20,7 @@ use crate::{
         is_loopback, stays_within,
     },
     mailbox::{self, FolderMailbox, Mailbox, Patience, announcement_name},
+    readership::Readership,
 };
 
 /// How much a finding matters.
@@ -154,14 +155,33 @@ fn people(space: &Space, findings: &mut Vec<Finding>) {
     for (id, place) in space.deliver_places() {
         deliver(format!("participants.{id}.deliver"), id.as_str(), &place, findings);
     }
-    for (id, user) in space.users() {
-        if user.recipient.is_some() {
-            findings.push(Finding::new(
-                Severity::Warning,
+    readers(space, findings);
+}
+
+/// Says whether reports are encrypted, and to whom; of users of whom only some have a recipient, that none are made.
+fn readers(space: &Space, findings: &mut Vec<Finding>) {
+    match space.readership() {
+        Readership::Clear => {}
+        Readership::Encrypted(recipients) => findings.extend(recipients.into_iter().map(|(id, recipient)| {
+            Finding::new(
+                Severity::Note,
                 format!("participants.{id}.recipient"),
-                "this version cannot encrypt reports, so the workload refuses to make any for this space",
-                "remove the recipient, and keep the outputs folder to the user",
-            ));
+                format!("reports are encrypted to {recipient}: who has its identity reads them, and nobody else"),
+                format!("let {id} keep that identity, and a copy of it, and open reports with datafuse report open --identity"),
+            )
+        })),
+        Readership::Mixed { with, without } => {
+            let with: Vec<_> = with.into_iter().map(|id| format!("'{id}'")).collect();
+            findings.extend(without.into_iter().map(|id| {
+                Finding::error(
+                    format!("participants.{id}.recipient"),
+                    format!(
+                        "'{id}' has no recipient and {} has one: no report is made, as it is one document for all users",
+                        with.join(", ")
+                    ),
+                    "give every user a recipient, or none; users of both sorts take part in spaces of their own",
+                )
+            }));
         }
     }
 }
@@ -473,6 +493,17 @@ mod tests {
         findings
             .iter()
             .any(|finding| finding.severity == severity && finding.place == place && finding.message.contains(words))
+    }
+
+    #[test]
+    fn recipients_of_some_users_and_not_of_others_are_an_error() {
+        let recipient = "recipient: age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+        let with = |more: &str| with("roles: [user]\n", &format!("roles: [user]\n    {recipient}\n{more}"));
+        let (_keep, found) = findings(with(""));
+        assert!(has(&found, Severity::Note, "participants.insights.recipient", "encrypted to age1ql3z7"), "{found:#?}");
+        let (_keep, found) = findings(with("  office:\n    roles: [user]\n"));
+        let words = "'office' has no recipient and 'insights' has one";
+        assert!(has(&found, Severity::Error, "participants.office.recipient", words), "{found:#?}");
     }
 
     #[test]

@@ -126,7 +126,7 @@ pub enum Error {
     KeyFileDamaged {
         /// The file.
         path: PathBuf,
-        /// What it should be: a key file, or a share of one.
+        /// What it should be: a key file, a share of one, or an identity file.
         what: &'static str,
         /// What is wrong with it, never its content.
         reason: &'static str,
@@ -385,6 +385,9 @@ impl Error {
             Self::KeyFileExposed { path, .. } => format!("chmod 600 {}", path.display()),
             Self::KeyFileDamaged { what: "key share", .. } => {
                 "check that this is a file that `datafuse key split` wrote, and use another share in its place".into()
+            }
+            Self::KeyFileDamaged { what: "identity file", .. } => {
+                "--identity with a file that age-keygen or `datafuse keygen --recipient` wrote".into()
             }
             Self::KeyFileDamaged { .. } => {
                 "check that --key names a key file; restore a damaged one from its backup".into()

@@ -25,11 +25,13 @@ pub mod layout;
 pub mod location;
 pub mod mailbox;
 pub mod memory;
+mod readership;
 #[cfg(test)]
 mod testing;
 
 pub use agreement::{
-    Dataset, Draft, LookupAnswerForm, LookupPolicy, Lookups, Participant, Party, Policy, Role, Rule, Space, Strictest, Table,
+    Dataset, Draft, LookupAnswerForm, LookupPolicy, Lookups, Participant, Party, Policy, Role, Rule, Space, Strictest,
+    Table,
 };
 pub use check::{Finding, Severity};
 pub use durable::make_folder;
@@ -38,3 +40,4 @@ pub use layout::Layout;
 pub use location::{DeliverPlace, Location, MailboxPlace, QueuePlace, delivery_token_variable};
 pub use mailbox::{FolderMailbox, HttpMailbox, Mailbox, MessageName, ObjectStoreMailbox};
 pub use memory::Memory;
+pub use readership::Readership;

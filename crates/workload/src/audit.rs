@@ -13,7 +13,7 @@ mod verify;
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use datafuse_core::{id::EventId, keys::PartyKeys, name::PublicName, root::Root};
+use datafuse_core::{audit::AuditHead, id::EventId, keys::PartyKeys, name::PublicName, root::Root};
 use jiff::Timestamp;
 
 use crate::{
@@ -145,6 +145,15 @@ impl AuditLog {
         self.fact(Some((&event.id, event.name())), &Fact::Quality { holder, dataset, model, ok })
     }
 
+    /// The last entry of the log; `None` where nothing is written to a file, or nothing was yet.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] if the head could not be read.
+    pub fn head(&self) -> Result<Option<AuditHead>> {
+        let Some(chain) = &self.chain else { return Ok(None) };
+        chain.head().map_err(|source| Error::Audit { path: chain.path.clone(), source })
+    }
+
     fn note(
         &self,
         id: &EventId,
@@ -196,7 +205,7 @@ fn is_refusal(class: &str) -> bool {
         "epoch-open",
         "too-few-holders",
         "not-provided",
-        "recipient-not-provided",
+        "recipients-mixed",
         "not-a-holder",
         "dataset-refused",
         "canary-disagrees",

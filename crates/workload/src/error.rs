@@ -276,12 +276,9 @@ pub enum Error {
         /// The holder whose dataset came first in this epoch.
         other: String,
     },
-    /// A data user asks for encrypted reports, which this version cannot make.
-    #[error("'{user}' has a recipient, and this version cannot encrypt reports")]
-    RecipientNotProvided {
-        /// The data user.
-        user: ParticipantId,
-    },
+    /// No report can be made for these data users, or the one that is there is for others.
+    #[error(transparent)]
+    Readers(Box<crate::readers::ReadersError>),
     /// There is nothing to compare.
     #[error("{found} data holder takes part, two are needed")]
     TooFewHolders {
@@ -453,7 +450,7 @@ impl Error {
             Self::DatasetChanged { .. } => "dataset-changed",
             Self::CanaryDisagrees { .. } => "canary-disagrees",
             Self::TooFewHolders { .. } => "too-few-holders",
-            Self::RecipientNotProvided { .. } => "recipient-not-provided",
+            Self::Readers(error) => error.class(),
             Self::EventField { .. } => "event-field",
             Self::NotProvided { .. } => "not-provided",
             Self::TooManyAttempts { .. } => "too-many-attempts",
@@ -574,9 +571,7 @@ impl Error {
             Self::CanaryDisagrees { holder, .. } => {
                 format!("'{holder}' protects again with the key file it enrolled with; if it stays, both look at who changed keys")
             }
-            Self::RecipientNotProvided { user } => {
-                format!("remove the recipient of '{user}' from the space file, and keep the outputs folder to the user")
-            }
+            Self::Readers(error) => error.remedy(),
             Self::TooFewHolders { .. } => "--holders with at least two data holders".to_owned(),
             Self::EventField { field, .. } if *field == "holders" => r#"{"type": "...", "holders": ["acme", "globex"]}"#.to_owned(),
             Self::NotProvided { .. } => "CHECK_COMMON_CUSTOMERS, CHECK_DATA_QUALITY, CHECK_VALID_CUSTOMER, FUSE, ENROL or INITIALIZE".to_owned(),
@@ -660,6 +655,12 @@ impl From<datafuse_engine::signed_report::SignedReportError> for Error {
 impl From<crate::delivery::DeliveryError> for Error {
     fn from(error: crate::delivery::DeliveryError) -> Self {
         Self::Delivery(Box::new(error))
+    }
+}
+
+impl From<crate::readers::ReadersError> for Error {
+    fn from(error: crate::readers::ReadersError) -> Self {
+        Self::Readers(Box::new(error))
     }
 }
 

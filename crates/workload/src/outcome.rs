@@ -33,10 +33,21 @@ pub enum Outcome {
     Fused(Fused),
     /// A report was written, and delivered where the agreement says so.
     Reported {
-        /// The folder with `report.json`, `report.html` and `report.dsse.json`.
+        /// The folder with `report.json`, `report.html`, `report.dsse.json` and `receipt.json`.
         folder: PathBuf,
         /// The report.
         report: Box<Report>,
+        /// What was fused for it.
+        fused: Fused,
+        /// The places that have it.
+        delivered: Vec<Delivered>,
+    },
+    /// A report was written, encrypted to its users, and delivered where the agreement says so. Its figures are theirs alone.
+    Encrypted {
+        /// The folder with `report.dsse.json.age` and `receipt.json`.
+        folder: PathBuf,
+        /// The data users.
+        recipients: Vec<ParticipantId>,
         /// What was fused for it.
         fused: Fused,
         /// The places that have it.
@@ -76,6 +87,7 @@ impl Outcome {
             Self::Reported { .. } => "report written".to_owned(),
             Self::LookedUp { refused: None, .. } => "look-up answered".to_owned(),
             Self::LookedUp { refused: Some(_), .. } => "look-up refused, its answer says why".to_owned(),
+            Self::Encrypted { .. } => "report written, encrypted".to_owned(),
             _ => "done".to_owned(),
         }
     }
@@ -84,7 +96,9 @@ impl Outcome {
     #[must_use]
     pub fn output(&self) -> Option<&Path> {
         match self {
-            Self::Reported { folder, .. } | Self::LookedUp { folder, .. } => Some(folder),
+            Self::Reported { folder, .. } | Self::Encrypted { folder, .. } | Self::LookedUp { folder, .. } => {
+                Some(folder)
+            }
             _ => None,
         }
     }

@@ -3,6 +3,9 @@
 //! In: a folder's path. Out: whether the report of an event lies there, signed by the workload and with the very files that were signed;
 //! and the ways to write a file and to make a folder appear that survive a crash. Used for the workload's own outputs and for
 //! folders that reports are delivered to.
+//!
+//! A report in clear is verified by its signature. One that is encrypted cannot be opened here: its receipt, signed as well, names the
+//! SHA-256 of the encrypted file, so it is known to be the one that this workload made.
 
 use std::{
     fs::{self, File},
@@ -13,10 +16,16 @@ use std::{
 use datafuse_core::{id::EventId, name::PublicName, root::Root};
 use datafuse_engine::{
     report::Report,
-    signed_report::{MAX_ENVELOPE_BYTES, REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
+    signed_report::{
+        FileSet, RECEIPT_JSON, REPORT_AGE, REPORT_DSSE, REPORT_HTML, REPORT_JSON, Readers, Receipt, SignedReport,
+        encrypted::MAX_ENCRYPTED_BYTES,
+    },
 };
 
 use crate::step::{self, Step};
+
+/// A file's name and content.
+pub(crate) type NamedFile = (&'static str, Vec<u8>);
 
 /// What lies at a path.
 #[derive(Debug)]
@@ -25,8 +34,21 @@ pub(crate) enum Found {
     Nothing,
     /// The report of the event, whole and signed.
     Report(Box<Report>),
+    /// The report of the event, whole and encrypted to these.
+    Encrypted(Box<Readers>),
     /// Something else.
     Other,
+}
+
+impl Found {
+    /// In which files the report lies, where one does.
+    pub(crate) fn files(&self) -> Option<FileSet> {
+        match self {
+            Self::Report(_) => Some(FileSet::Clear),
+            Self::Encrypted(_) => Some(FileSet::Encrypted),
+            Self::Nothing | Self::Other => None,
+        }
+    }
 }
 
 /// Looks whether the report of an event of the space with this root lies in a folder. One workload may serve several spaces.
@@ -37,21 +59,71 @@ pub(crate) fn find(folder: &Path, event: &EventId, root: &Root, signers: &[Publi
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(error),
     }
+    let found = match files_in(folder) {
+        FileSet::Clear => in_clear(folder, event, root, signers)?.map(|report| Found::Report(Box::new(report))),
+        FileSet::Encrypted => encrypted(folder, event, root, signers)?.map(|of| Found::Encrypted(Box::new(of))),
+    };
+    Ok(found.unwrap_or(Found::Other))
+}
+
+/// Reads the files of a report that was found: name and content, in the order in which they are delivered. A report of a version
+/// before receipts has none.
+pub(crate) fn read_all(folder: &Path) -> io::Result<(FileSet, Vec<NamedFile>)> {
+    let files = files_in(folder);
+    let mut all = Vec::new();
+    for &name in files.names() {
+        match read(folder, name)? {
+            Some(bytes) => all.push((name, bytes)),
+            None if (files, name) == (FileSet::Clear, RECEIPT_JSON) => {}
+            None => {
+                return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no {name}, or a larger one")));
+            }
+        }
+    }
+    Ok((files, all))
+}
+
+fn files_in(folder: &Path) -> FileSet {
+    if folder.join(REPORT_AGE).exists() { FileSet::Encrypted } else { FileSet::Clear }
+}
+
+fn in_clear(folder: &Path, event: &EventId, root: &Root, signers: &[PublicName]) -> io::Result<Option<Report>> {
     let (Some(envelope), Some(json), Some(html)) =
         (read(folder, REPORT_DSSE)?, read(folder, REPORT_JSON)?, read(folder, REPORT_HTML)?)
     else {
-        return Ok(Found::Other);
+        return Ok(None);
     };
+    let receipt = read(folder, RECEIPT_JSON)?;
     let verified = SignedReport::verify(&envelope, signers).and_then(|(signed, _)| {
         signed.check_root(&root.to_string())?;
         signed.check_file(REPORT_JSON, &json)?;
         signed.check_file(REPORT_HTML, &html)?;
+        if let Some(receipt) = receipt {
+            Receipt::verify(&receipt, signers)?.0.check_envelope(&envelope)?;
+        }
         Ok(signed)
     });
-    match verified {
-        Ok(signed) if signed.report.provenance.event == *event => Ok(Found::Report(Box::new(signed.report))),
-        _ => Ok(Found::Other),
+    Ok(verified.ok().filter(|signed| signed.report.provenance.event == *event).map(|signed| signed.report))
+}
+
+fn encrypted(folder: &Path, event: &EventId, root: &Root, signers: &[PublicName]) -> io::Result<Option<Readers>> {
+    // What is encrypted never lies beside the same in clear.
+    if [REPORT_DSSE, REPORT_JSON, REPORT_HTML].iter().any(|name| folder.join(name).exists()) {
+        return Ok(None);
     }
+    let (Some(receipt), Some(bytes)) = (read(folder, RECEIPT_JSON)?, read(folder, REPORT_AGE)?) else {
+        return Ok(None);
+    };
+    let verified = Receipt::verify(&receipt, signers).and_then(|(receipt, _)| {
+        receipt.run().check_root(&root.to_string())?;
+        receipt.check_envelope(&bytes)?;
+        Ok(receipt)
+    });
+    let of_event = verified.ok().filter(|of| of.run().event == *event && of.files() == FileSet::Encrypted);
+    Ok(of_event.map(|receipt| {
+        let run = receipt.run();
+        Readers { users: run.recipients.clone(), encrypted_to: run.encrypted_to.clone() }
+    }))
 }
 
 /// Writes a new file, down to the disk.
@@ -78,6 +150,6 @@ fn read(folder: &Path, name: &str) -> io::Result<Option<Vec<u8>>> {
         Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
-    file.take(MAX_ENVELOPE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= MAX_ENVELOPE_BYTES).then_some(bytes))
+    file.take(MAX_ENCRYPTED_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= MAX_ENCRYPTED_BYTES).then_some(bytes))
 }

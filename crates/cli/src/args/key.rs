@@ -35,6 +35,9 @@ pub(crate) struct KeygenArgs {
     /// The key file to write; never overwritten
     #[arg(long)]
     pub(crate) out: PathBuf,
+    /// Make a data user's age identity instead, and print its recipient, to which reports are encrypted
+    #[arg(long)]
+    pub(crate) recipient: bool,
     #[command(flatten)]
     pub(crate) passphrase: NewPassphraseArgs,
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use datafuse_core::id::ParticipantId;
-use datafuse_engine::contract::{QualityReport, RuleOutcome};
+use datafuse_engine::{
+    contract::{QualityReport, RuleOutcome},
+    signed_report::{RECEIPT_JSON, REPORT_AGE},
+};
 use datafuse_space::{Layout, MailboxPlace, QueuePlace, Space};
 use datafuse_workload::{
     ANSWER_FILE, Options, Outcome, Workload,
@@ -316,11 +319,18 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
         }
         Outcome::Reported { folder, report, delivered, .. } => json!({
             "outcome": "reported", "report": folder.join("report.json"), "html": folder.join("report.html"),
-            "signed": folder.join("report.dsse.json"), "common_customers": report.common_customers,
+            "signed": folder.join("report.dsse.json"), "receipt": folder.join(RECEIPT_JSON),
+            "common_customers": report.common_customers,
             "delivered": delivered.iter().map(delivered_json).collect::<Vec<_>>(),
             "unauthenticated": report.unauthenticated().map(|dataset| format!("{}/{}", dataset.holder, dataset.dataset))
                 .collect::<Vec<_>>(),
             "warnings": report.warnings,
+        }),
+        Outcome::Encrypted { folder, recipients, fused, delivered } => json!({
+            "outcome": "reported", "encrypted": folder.join(REPORT_AGE), "receipt": folder.join(RECEIPT_JSON),
+            "recipients": recipients.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "delivered": delivered.iter().map(delivered_json).collect::<Vec<_>>(),
+            "unauthenticated": fused.unauthenticated(),
         }),
         Outcome::Checked { folder, report } => json!({
             "outcome": "checked", "quality": folder.join("quality.json"), "html": folder.join("quality.html"),
@@ -361,11 +371,10 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
         }
         Outcome::Reported { folder, report, delivered, .. } => {
             let warned: String = report.warnings.iter().map(|warning| format!(" ({})", warning.text())).collect();
-            let places = match delivered.len() {
-                0 => String::new(),
-                places => format!("; delivered to {places} places"),
-            };
-            format!("{}{places}{warned}", folder.join("report.json").display())
+            format!("{}{}{warned}", folder.join("report.json").display(), places(delivered))
+        }
+        Outcome::Encrypted { folder, delivered, .. } => {
+            format!("{}{}", folder.join(REPORT_AGE).display(), places(delivered))
         }
         Outcome::Checked { folder, report } => {
             let unchecked = match report.count(RuleOutcome::NotChecked) {
@@ -383,6 +392,26 @@ fn outcome_line(event: &Event, outcome: &Outcome) -> String {
     format!("{} {}: {what}\n", event.id, event.name())
 }
 
+/// To how many places a report was delivered.
+fn places(delivered: &[Delivered]) -> String {
+    match delivered.len() {
+        0 => String::new(),
+        places => format!("; delivered to {places} places"),
+    }
+}
+
+/// Each place that a report was delivered to, in a line.
+fn delivered_text(delivered: &[Delivered]) -> String {
+    let line = |Delivered { user, place, arrival }: &Delivered| {
+        let how = match arrival {
+            Arrival::Sent => "",
+            Arrival::WasThere | Arrival::NotedBefore => " (it was there already)",
+        };
+        format!("Delivered:  to {user} at {place}{how}\n")
+    };
+    delivered.iter().map(line).collect()
+}
+
 /// What collecting the mailbox changed.
 fn collected_words(collected: &Collected) -> Vec<String> {
     let names = |ids: &[ParticipantId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -398,21 +427,26 @@ fn collected_words(collected: &Collected) -> Vec<String> {
 fn outcome_text(workload: &Workload, event: &Event, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Reported { folder, report, delivered, .. } => {
-            let mut text = format!(
-                "{}\nThe report: {}\nAs a page:  {}\nSigned:     {}\n",
+            format!(
+                "{}\nThe report: {}\nAs a page:  {}\nSigned:     {}\nReceipt:    {}\n{}",
                 report.summary_text(),
                 folder.join("report.json").display(),
                 folder.join("report.html").display(),
-                folder.join("report.dsse.json").display()
-            );
-            for Delivered { user, place, arrival } in delivered {
-                let how = match arrival {
-                    Arrival::Sent => "",
-                    Arrival::WasThere | Arrival::NotedBefore => " (it was there already)",
-                };
-                text.push_str(&format!("Delivered:  to {user} at {place}{how}\n"));
-            }
-            text
+                folder.join("report.dsse.json").display(),
+                folder.join(RECEIPT_JSON).display(),
+                delivered_text(delivered)
+            )
+        }
+        Outcome::Encrypted { folder, recipients, delivered, .. } => {
+            let names: Vec<_> = recipients.iter().map(ToString::to_string).collect();
+            format!(
+                "The report is encrypted to {}; nobody else can read it, and it is not shown here.\n\
+                 Encrypted:  {}\nReceipt:    {}\n{}",
+                names.join(" and "),
+                folder.join(REPORT_AGE).display(),
+                folder.join(RECEIPT_JSON).display(),
+                delivered_text(delivered)
+            )
         }
         Outcome::Checked { folder, report } => format!(
             "{}The document: {}\nAs a page:    {}\n",

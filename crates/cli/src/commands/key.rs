@@ -42,13 +42,31 @@ pub(super) fn key(command: &KeyCommand, console: &Console) -> Result<()> {
 }
 
 pub(super) fn keygen(args: &KeygenArgs, console: &Console) -> Result<()> {
+    if args.recipient {
+        return write_identity(&args.out, &args.passphrase, console);
+    }
     write_new(&args.out, &PartyKeys::generate(&mut rng()), &args.passphrase, console)
+}
+
+/// Writes a data user's identity into a file that was not there, and prints its recipient.
+fn write_identity(path: &Path, passphrase: &NewPassphraseArgs, console: &Console) -> Result<()> {
+    let passphrase = passphrase::of_new_file(passphrase, path)?;
+    let recipient = keyfile::identity::create(path, &now(), passphrase.as_ref())?;
+    let protection = if passphrase.is_some() { ", under the passphrase" } else { "" };
+    console.say(format_args!(
+        "Identity written to {} (readable by you alone{protection}); without it nobody opens the reports. The recipient, for \
+         'recipient' of a data user in space.yaml:",
+        path.display()
+    ));
+    let value = json!({ "identity_file": path, "recipient": recipient, "passphrase": passphrase.is_some() });
+    console.result(&value, || format!("{recipient}\n"));
+    Ok(())
 }
 
 /// Writes a key file that was not there, and prints the public name.
 fn write_new(path: &Path, keys: &PartyKeys, passphrase: &NewPassphraseArgs, console: &Console) -> Result<()> {
     let passphrase = passphrase::of_new_file(passphrase, path)?;
-    let created = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let created = now();
     keyfile::create(path, keys, &created, passphrase.as_ref())?;
     let name = keys.identity().public_name();
     let protection = if passphrase.is_some() { ", under the passphrase" } else { "" };
@@ -63,6 +81,10 @@ fn write_new(path: &Path, keys: &PartyKeys, passphrase: &NewPassphraseArgs, cons
     });
     console.result(&value, || format!("{name}\n"));
     Ok(())
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn show(KeyArgs { key, passphrase }: &KeyArgs, console: &Console) -> Result<()> {

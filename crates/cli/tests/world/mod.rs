@@ -115,6 +115,7 @@ impl World {
             "DATAFUSE_KEY",
             "DATAFUSE_PARTY",
             "DATAFUSE_PASSPHRASE_FILE",
+            "DATAFUSE_IDENTITY",
             "DATAFUSE_PARQUET_KEY_FILE",
             "DATAFUSE_REDIS",
             "DATAFUSE_STATE",

@@ -5,11 +5,19 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    sync::LazyLock,
 };
 
 use datafuse_core::id::{DatasetId, Epoch, EventId};
-use datafuse_engine::report::Report;
-use datafuse_space::{Space, keyfile, mailbox::MessageName};
+use datafuse_engine::{
+    report::Report,
+    signed_report::{SignedReport, encrypted},
+};
+use datafuse_space::{
+    Space,
+    keyfile::{self, identity::Identity},
+    mailbox::MessageName,
+};
 use datafuse_workload::{
     audit::{AuditFiles, AuditLine, AuditState, MALFORMED, verify},
     state::State,
@@ -22,6 +30,9 @@ use crate::{
     worlds::{self, Copied, Stage, message, names},
 };
 
+/// Of the data user who asked for encrypted reports.
+static IDENTITY: LazyLock<Identity> = LazyLock::new(Identity::generate);
+
 const CHECK: &str = "CHECK_COMMON_CUSTOMERS";
 const DEMO_CHECK: &str = "CHECK_COMMON_DEMO_CUSTOMERS";
 
@@ -32,6 +43,8 @@ pub(crate) enum Story {
     Opening,
     /// Holders are enrolled, their datasets fused and matched; among the events are an unknown one and one that is none.
     First,
+    /// As `First`, and the data user asked for encrypted reports.
+    Encrypted,
     /// A holder has a new token key and a new version of its dataset.
     Update,
     /// A holder has left.
@@ -41,12 +54,13 @@ pub(crate) enum Story {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 5] = [Self::Opening, Self::First, Self::Update, Self::Departure, Self::NewEpoch];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Opening, Self::First, Self::Encrypted, Self::Update, Self::Departure, Self::NewEpoch];
 
     pub(crate) fn stage(self) -> Stage {
         match self {
             Self::Opening => Stage::Founded,
-            Self::First => Stage::Waiting,
+            Self::First | Self::Encrypted => Stage::Waiting,
             Self::Update => Stage::Updated,
             Self::Departure => Stage::Departed,
             Self::NewEpoch => Stage::Complete,
@@ -57,7 +71,7 @@ impl Story {
         let plain = |name: &'static str| (name, message(name, json!({})));
         match self {
             Self::Opening => vec![plain("INITIALIZE"), plain("ENROL")],
-            Self::First => vec![
+            Self::First | Self::Encrypted => vec![
                 plain("ENROL"),
                 plain("FUSE"),
                 plain(CHECK),
@@ -73,6 +87,13 @@ impl Story {
     /// A copy of the stage with the events of the story in its queue.
     pub(crate) fn begin(self, queue: impl FnOnce(&Path) -> Place) -> Trial {
         let copied = self.stage().copy();
+        if self == Self::Encrypted {
+            let space = copied.path.join("space.yaml");
+            let user =
+                format!("participants:\n  insights:\n    roles: [user]\n    recipient: {}\n", IDENTITY.to_public());
+            let yaml = fs::read_to_string(&space).unwrap().replacen("participants:\n", &user, 1);
+            fs::write(&space, yaml).unwrap();
+        }
         let place = queue(&copied.path);
         let (names, payloads): (Vec<_>, Vec<_>) = self.events().into_iter().unzip();
         let ids = place.publish(&payloads);
@@ -123,11 +144,11 @@ impl Trial {
     }
 
     fn assert_right_report(&self, folder: &Path, id: &EventId) {
-        assert_eq!(names(folder), ["report.dsse.json", "report.html", "report.json"]);
-        let report = Report::from_json(&fs::read(folder.join("report.json")).unwrap()).unwrap();
+        let report = match self.story {
+            Story::Encrypted => Self::decrypted_report(folder),
+            _ => Self::report_in_clear(folder),
+        };
         assert_eq!(report.provenance.event, *id);
-        let page = fs::read_to_string(folder.join("report.html")).unwrap();
-        assert!(page.trim_end().ends_with("</html>"), "the page is whole");
         let truth = &self.story.stage().world().truth;
         if self.story == Story::Departure {
             let pair = &truth.overlap.pairwise;
@@ -136,6 +157,20 @@ impl Trial {
         } else {
             assert_eq!(truth.differences(&report), Vec::<&str>::new());
         }
+    }
+
+    fn report_in_clear(folder: &Path) -> Report {
+        assert_eq!(names(folder), ["receipt.json", "report.dsse.json", "report.html", "report.json"]);
+        let page = fs::read_to_string(folder.join("report.html")).unwrap();
+        assert!(page.trim_end().ends_with("</html>"), "the page is whole");
+        Report::from_json(&fs::read(folder.join("report.json")).unwrap()).unwrap()
+    }
+
+    fn decrypted_report(folder: &Path) -> Report {
+        assert_eq!(names(folder), ["receipt.json", "report.dsse.json.age"]);
+        let bytes = fs::read(folder.join("report.dsse.json.age")).unwrap();
+        let envelope = encrypted::decrypt(&bytes, std::slice::from_ref(&*IDENTITY)).unwrap();
+        SignedReport::unverified(&envelope).unwrap().report
     }
 
     /// Every event was taken and acknowledged; what was acknowledged never came again.
@@ -225,7 +260,7 @@ impl Trial {
         let state = State::open(&database, &space.root(), keys.token().state_key(&space.root()), &[]).unwrap();
         let open = state.open_epoch().unwrap().unwrap();
         let (epoch, serial) = match self.story {
-            Story::Opening | Story::First => (1, 1),
+            Story::Opening | Story::First | Story::Encrypted => (1, 1),
             // The message key was renewed, once.
             Story::Update | Story::Departure => (1, 2),
             Story::NewEpoch => (2, 2),

@@ -118,7 +118,7 @@ pub(super) struct Participant {
     /// The datasets that it brings, by name.
     #[serde(default)]
     pub(super) datasets: BTreeMap<Text<DatasetId>, Dataset>,
-    /// The age recipient to which its reports are to be encrypted. This version refuses to make a report where one is set.
+    /// The age recipient to which its reports are encrypted. Every user has one, or none has.
     pub(super) recipient: Option<Text<Recipient>>,
     /// Where its reports are delivered beside the workload's outputs: one place or a list of places.
     #[serde(default)]
@@ -601,7 +601,7 @@ impl Textual for Recipient {
                 Ok(Self(text.to_owned()))
             }
             _ => Err(format!(
-                "not an age recipient{REMEDY}give the age1... text that `age-keygen` prints as the public key"
+                "not an age recipient{REMEDY}give the age1... text that `age-keygen`, or `datafuse keygen --recipient`, prints"
             )),
         }
     }

@@ -144,8 +144,9 @@ impl Space {
             return None;
         }
         let others = self.holders().filter(|(id, _)| *id != asker);
-        let looked_at: Vec<_> =
-            others.filter(|(_, holder)| holder.policy.lookups.as_ref().is_none_or(|lookups| lookups.lets(asker))).collect();
+        let looked_at: Vec<_> = others
+            .filter(|(_, holder)| holder.policy.lookups.as_ref().is_none_or(|lookups| lookups.lets(asker)))
+            .collect();
         let sections =
             || std::iter::once(own).chain(looked_at.iter().filter_map(|(_, holder)| holder.policy.lookups.as_ref()));
         Some(LookupPolicy {

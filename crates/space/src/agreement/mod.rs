@@ -70,7 +70,7 @@ pub struct Participant {
     pub former: Vec<PublicName>,
     /// Its datasets: where they lie, as the file says ([`Space::dataset_location`] resolves them), and in which form.
     pub datasets: BTreeMap<DatasetId, Dataset>,
-    /// The age recipient to which its reports are to be encrypted. This version refuses to make a report where one is set.
+    /// The age recipient to which its reports are encrypted ([`Space::readership`] says whether they are).
     pub recipient: Option<String>,
     /// Where its reports are delivered beside the workload's outputs, as the file says ([`Space::deliver_places`] resolves them).
     pub deliver: Vec<DeliverPlace>,

@@ -106,7 +106,7 @@ fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::R
     match &participant.recipient {
         Some(recipient) => writeln!(out, "    recipient: {}", scalar(recipient))?,
         None if participant.roles.contains(&Role::User) => {
-            writeln!(out, "    # recipient: age1...  # for encrypted reports, which this version cannot make yet")?;
+            writeln!(out, "    # recipient: age1...  # reports are encrypted to it; see datafuse keygen --recipient")?;
         }
         None => {}
     }

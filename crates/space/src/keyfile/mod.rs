@@ -6,6 +6,7 @@
 //! | `text` | the plain form, and the comments of both forms |
 //! | [`passphrase`] | the form under a passphrase |
 //! | [`share`] | a key file in shares |
+//! | [`identity`] | age identities of data users, which open encrypted reports |
 //!
 //! A key file is created for its owner alone and never overwritten; one that others can read is refused. It is rewritten only
 //! through a [`LockedKeyFile`], whole, so that two processes lose nothing of each other's keys. Links are followed (secret
@@ -24,6 +25,7 @@ use crate::{
     error::{Error, Result},
 };
 
+pub mod identity;
 mod lines;
 pub mod passphrase;
 pub mod share;
@@ -151,9 +153,9 @@ impl LockedKeyFile {
     }
 }
 
-/// Whether a text holds a secret key or a share of one, well-formed or not, so that it can be kept out of errors.
+/// Whether a text holds a secret key, a share of one or an age identity, well-formed or not, so that it can be kept out of errors.
 pub(crate) fn holds_secret_key(text: &str) -> bool {
-    SECRET_KEY.is_in(text) || KEY_SHARE.is_in(text)
+    SECRET_KEY.is_in(text) || KEY_SHARE.is_in(text) || identity::is_in(text)
 }
 
 fn write(path: &Path, keys: &PartyKeys, created: &str, passphrase: Option<&Passphrase>) -> Result<Zeroizing<String>> {

@@ -64,7 +64,7 @@ impl Passphrase {
         self.text == other.text
     }
 
-    fn secret(&self) -> SecretString {
+    pub(super) fn secret(&self) -> SecretString {
         // Of exactly its length, so that boxing it does not move it and leave a copy.
         SecretString::from(String::from(self.text.as_str()))
     }
@@ -80,6 +80,16 @@ pub(super) fn is_in(text: &str) -> bool {
 /// # Panics
 /// Where the system gives no random bytes.
 pub(super) fn seal(plain: &str, passphrase: &Passphrase) -> String {
+    let mut sealed: String = text::comments(plain).flat_map(|line| [line, "\n"]).collect();
+    sealed.push_str(&armor(plain, passphrase));
+    sealed
+}
+
+/// Encrypts a text under a passphrase, in armor.
+///
+/// # Panics
+/// Where the system gives no random bytes.
+pub(super) fn armor(plain: &str, passphrase: &Passphrase) -> String {
     let mut recipient = scrypt::Recipient::new(passphrase.secret());
     recipient.set_work_factor(passphrase.work_factor);
     let armored = || -> std::io::Result<Vec<u8>> {
@@ -89,9 +99,7 @@ pub(super) fn seal(plain: &str, passphrase: &Passphrase) -> String {
         writer.finish()?.finish()
     };
     let armored = armored().expect("one recipient and a buffer in memory cannot fail");
-    let mut sealed: String = text::comments(plain).flat_map(|line| [line, "\n"]).collect();
-    sealed.push_str(std::str::from_utf8(&armored).expect("armor is ASCII"));
-    sealed
+    String::from_utf8(armored).expect("armor is ASCII")
 }
 
 /// A file under a passphrase whose outer form is right.

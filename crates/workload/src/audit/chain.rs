@@ -113,6 +113,13 @@ impl Chain {
         Ok(line.seq)
     }
 
+    /// Waits for whoever writes, and reads the head.
+    pub(super) fn head(&self) -> io::Result<Option<AuditHead>> {
+        let mut file = open_file(&head_path(&self.path), false)?;
+        file.lock()?;
+        self.read_head(&mut file)
+    }
+
     /// Reads the head, where there is one that this workload signed.
     fn read_head(&self, file: &mut File) -> io::Result<Option<AuditHead>> {
         let mut bytes = Vec::new();

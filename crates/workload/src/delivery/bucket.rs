@@ -1,4 +1,5 @@
-//! Delivery to a bucket: the objects `PREFIX/EVENT/report.json`, `.html` and `.dsse.json`.
+//! Delivery to a bucket: the objects `PREFIX/EVENT/report.json`, `.html`, `.dsse.json` and `receipt.json`, or the receipt and
+//! `report.dsse.json.age`.
 //!
 //! Each appears whole; the envelope comes last, so where it is, the others are. Writing one again replaces it by the same bytes.
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! POST <place>
-//! Content-Type: application/vnd.dsse.envelope.v1+json
+//! Content-Type: application/vnd.dsse.envelope.v1+json    application/vnd.age where it is encrypted
 //! Idempotency-Key: <event>        the same at every attempt
 //! DataFuse-Event: <event>
 //! DataFuse-Event-Type: <type>
@@ -28,10 +28,7 @@ use std::{
 };
 
 use datafuse_core::id::ParticipantId;
-use datafuse_engine::{
-    dataset::{FetchPolicy, GuardedClient},
-    signed_report::ENVELOPE_TYPE,
-};
+use datafuse_engine::dataset::{FetchPolicy, GuardedClient};
 use reqwest::{
     Certificate, Method, Response,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
@@ -105,7 +102,7 @@ impl Endpoint<'_> {
             .client
             .request(Method::POST, self.url)
             .map_err(refused)?
-            .header(CONTENT_TYPE, ENVELOPE_TYPE)
+            .header(CONTENT_TYPE, self.parcel.set.media_type())
             .header(IDEMPOTENCY_KEY, self.parcel.event.as_str())
             .header(EVENT, self.parcel.event.as_str())
             .header(EVENT_TYPE, self.parcel.event_type)

@@ -20,9 +20,10 @@ pub(super) fn deliver(parcel: &Parcel<'_>, place: &Path) -> Result<Arrival, Deli
     let target = place.join(parcel.event.as_str());
     let in_the_way = || DeliveryError::InTheWay { path: target.clone() };
     match report_folder::find(&target, parcel.event, &parcel.root, &parcel.signers).map_err(failed("read", &target))? {
-        Found::Report(_) => return Ok(Arrival::WasThere),
-        Found::Other => return Err(in_the_way()),
         Found::Nothing => {}
+        // In clear where it is to be encrypted is another report.
+        found if found.files() == Some(parcel.set) => return Ok(Arrival::WasThere),
+        _ => return Err(in_the_way()),
     }
     let part = place.join(temporary_name(parcel.event));
     let _ = fs::remove_dir_all(&part);

@@ -1,7 +1,7 @@
 //! Delivery: a finished report on its way to the data users, to each place that the agreement names for them.
 //!
 //! In: the folder of an event's report, complete and signed. Out: the same files in a `folder`, in a `bucket`, or the signed
-//! envelope at an `endpoint`. It comes after the report is in place and before the event is acknowledged, so a crash at any moment
+//! envelope at an `endpoint`, each of them encrypted where the report is. It comes after the report is in place and before the event is acknowledged, so a crash at any moment
 //! means that the event comes again; what was delivered is noted in the state and not sent a second time, and a receiver that has it
 //! already is left as it is.
 //!
@@ -15,17 +15,14 @@ mod error;
 mod folder;
 mod settings;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use datafuse_core::{
     id::{EventId, ParticipantId},
     name::PublicName,
     root::Root,
 };
-use datafuse_engine::{
-    dataset::FetchPolicy,
-    signed_report::{FILES, REPORT_DSSE},
-};
+use datafuse_engine::{dataset::FetchPolicy, signed_report::FileSet};
 use datafuse_space::DeliverPlace;
 use sha2::{Digest, Sha256};
 
@@ -36,6 +33,7 @@ use crate::{
     audit::Fact,
     error::{Error, Result},
     event::Event,
+    report_folder::{self, NamedFile},
     workload::Workload,
 };
 
@@ -65,8 +63,10 @@ pub enum Arrival {
 pub(crate) struct Parcel<'a> {
     event: &'a EventId,
     event_type: &'a str,
+    /// Whether it is in clear or encrypted.
+    set: FileSet,
     /// Name and content, in the order in which they are to appear: the envelope last.
-    files: Vec<(&'static str, Vec<u8>)>,
+    files: Vec<NamedFile>,
     /// The workload's names, present and former: who may have signed what is there already.
     signers: Vec<PublicName>,
     /// The space's root.
@@ -75,22 +75,20 @@ pub(crate) struct Parcel<'a> {
 
 impl<'a> Parcel<'a> {
     fn read(workload: &Workload, event: &'a Event, folder: &Path) -> Result<Self> {
-        let read = |name: &'static str| {
-            let path = folder.join(name);
-            let bytes = fs::read(&path).map_err(|source| Error::Output { action: "read", path, source })?;
-            Ok((name, bytes))
-        };
+        let failed = |source| Error::Output { action: "read", path: folder.to_owned(), source };
+        let (set, files) = report_folder::read_all(folder).map_err(failed)?;
         Ok(Self {
             event: &event.id,
             event_type: event.name(),
-            files: FILES.map(read).into_iter().collect::<Result<_>>()?,
+            set,
+            files,
             signers: workload.signers(),
             root: *workload.root(),
         })
     }
 
     fn envelope(&self) -> &[u8] {
-        self.files.iter().find(|(name, _)| *name == REPORT_DSSE).map_or(&[], |(_, bytes)| bytes)
+        self.files.iter().find(|(name, _)| *name == self.set.envelope()).map_or(&[], |(_, bytes)| bytes)
     }
 }
 

@@ -18,7 +18,10 @@ use datafuse_engine::{
     match_table::{HolderSet, MatchTable},
     report::{KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold},
     runtime::Limits,
-    signed_report::{ENVELOPE_TYPE, REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
+    signed_report::{
+        AgeRecipient, ENVELOPE_TYPE, RECEIPT_JSON, REPORT_AGE, REPORT_DSSE, REPORT_HTML, REPORT_JSON, Readers, Receipt,
+        SignedReport, encrypted,
+    },
 };
 use datafuse_space::{Draft, Space};
 use endpoint_server::{Answer, Endpoint};
@@ -168,11 +171,30 @@ fn user() -> ParticipantId {
 }
 
 fn write_signed(report: &Report, folder: &Path) {
-    let (json, html) = (report.to_json_pretty(), "<html>");
-    let signed =
-        SignedReport::sign(report, json.as_bytes(), html.as_bytes(), vec![user()], keys(1).identity()).unwrap();
+    let (json, html, readers) = (report.to_json_pretty(), b"<html>", Readers::in_clear(vec![user()]));
+    let signed = SignedReport::sign(report, json.as_bytes(), Some(html), readers.clone(), keys(1).identity()).unwrap();
+    let receipt = Receipt::sign(report, readers, &signed, None, keys(1).identity()).unwrap();
+    write_files(
+        folder,
+        &[(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html), (REPORT_DSSE, &signed), (RECEIPT_JSON, &receipt)],
+    );
+}
+
+/// Encrypted to a recipient of whom nobody has the identity.
+fn write_encrypted(report: &Report, folder: &Path) {
+    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned();
+    let readers = Readers { users: vec![user()], encrypted_to: vec![AgeRecipient { user: user(), recipient }] };
+    let json = report.to_json_pretty();
+    let signed = SignedReport::sign(report, json.as_bytes(), None, readers.clone(), keys(1).identity()).unwrap();
+    let bytes = encrypted::encrypt(&signed, &readers.encrypted_to).unwrap();
+    let receipt = Receipt::sign(report, readers, &bytes, None, keys(1).identity()).unwrap();
+    write_files(folder, &[(REPORT_AGE, &bytes), (RECEIPT_JSON, &receipt)]);
+}
+
+fn write_files(folder: &Path, files: &[(&str, &[u8])]) {
+    let _ = fs::remove_dir_all(folder);
     fs::create_dir_all(folder).unwrap();
-    for (name, bytes) in [(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html.as_bytes()), (REPORT_DSSE, &signed)] {
+    for (name, bytes) in files {
         fs::write(folder.join(name), bytes).unwrap();
     }
 }
@@ -212,7 +234,7 @@ fn a_folder_gets_the_signed_files_and_keeps_them_when_the_event_comes_again() {
     fs::create_dir(world.path("delivered")).unwrap();
     assert_eq!(world.deliver().unwrap(), [Arrival::Sent]);
     let there = world.path("delivered").join(EVENT);
-    for name in FILES {
+    for name in FileSet::Clear.names() {
         assert_eq!(fs::read(there.join(name)).unwrap(), fs::read(world.outputs().join(name)).unwrap(), "{name}");
     }
     assert_eq!(world.deliver().unwrap(), [Arrival::NotedBefore]);
@@ -254,7 +276,7 @@ fn another_report_in_a_folder_is_never_overwritten() {
     let world = World::new(&["delivered"]);
     let there = world.path("delivered").join(EVENT);
     fs::create_dir_all(&there).unwrap();
-    for name in FILES {
+    for name in FileSet::Clear.names() {
         fs::copy(world.outputs().join(name), there.join(name)).unwrap();
     }
     fs::write(there.join(REPORT_JSON), "altered").unwrap();
@@ -268,6 +290,56 @@ fn the_report_of_another_space_is_not_taken_for_this_ones() {
     let world = World::new(&["delivered"]);
     write_signed(&report("9b".repeat(32)), &world.path("delivered").join(EVENT));
     assert!(matches!(world.failure(), DeliveryError::InTheWay { .. }));
+}
+
+#[test]
+fn an_encrypted_report_goes_as_it_is_with_its_receipt_and_nothing_readable() {
+    let endpoint = Endpoint::careful();
+    let mut world = World::new(&["delivered", &endpoint.url]);
+    world.trust(&endpoint);
+    write_encrypted(&world.report(), &world.outputs());
+    fs::create_dir(world.path("delivered")).unwrap();
+    assert_eq!(world.deliver().unwrap(), [Arrival::Sent, Arrival::Sent]);
+    let there = world.path("delivered").join(EVENT);
+    let of = |folder: &Path, name: &str| fs::read(folder.join(name)).unwrap();
+    for name in [RECEIPT_JSON, REPORT_AGE] {
+        assert_eq!(of(&there, name), of(&world.outputs(), name), "{name}");
+    }
+    assert_eq!(fs::read_dir(&there).unwrap().count(), 2);
+    let requests = endpoint.requests();
+    assert_eq!((requests.len(), requests[0].headers["content-type"].as_str()), (1, "application/vnd.age"));
+    assert_eq!(requests[0].body, of(&world.outputs(), REPORT_AGE));
+    world.forget();
+    assert_eq!(world.deliver().unwrap(), [Arrival::WasThere, Arrival::WasThere]);
+}
+
+#[test]
+fn a_report_in_clear_where_an_encrypted_one_belongs_is_in_the_way_and_the_other_way_round() {
+    for encrypted_there in [false, true] {
+        let world = World::new(&["delivered"]);
+        let there = world.path("delivered").join(EVENT);
+        let write = |encrypted: bool| if encrypted { write_encrypted } else { write_signed };
+        write(encrypted_there)(&world.report(), &there);
+        write(!encrypted_there)(&world.report(), &world.outputs());
+        assert!(matches!(world.failure(), DeliveryError::InTheWay { .. }));
+    }
+    // Encrypted, with the same in clear beside it.
+    let world = World::new(&["delivered"]);
+    let there = world.path("delivered").join(EVENT);
+    write_encrypted(&world.report(), &there);
+    fs::copy(world.outputs().join(REPORT_JSON), there.join(REPORT_JSON)).unwrap();
+    write_encrypted(&world.report(), &world.outputs());
+    assert!(matches!(world.failure(), DeliveryError::InTheWay { .. }));
+}
+
+#[test]
+fn a_report_of_a_version_before_receipts_is_delivered_without_one() {
+    let world = World::new(&["delivered"]);
+    fs::create_dir(world.path("delivered")).unwrap();
+    fs::remove_file(world.outputs().join(RECEIPT_JSON)).unwrap();
+    assert_eq!(world.deliver().unwrap(), [Arrival::Sent]);
+    world.forget();
+    assert_eq!(world.deliver().unwrap(), [Arrival::WasThere]);
 }
 
 // ---- endpoints ------------------------------------------------------------------------------------------------------
@@ -293,7 +365,7 @@ fn an_endpoint_gets_one_envelope_that_it_can_verify_and_that_holds_the_report() 
     }
     let (signed, _) = SignedReport::verify(&request.body, &[keys(1).identity().public_name()]).unwrap();
     assert_eq!(signed.report, world.report());
-    assert_eq!(signed.statement.predicate.recipients, [user()]);
+    assert_eq!(signed.statement.predicate.run.recipients, [user()]);
 }
 
 #[test]
@@ -464,13 +536,22 @@ fn a_bucket_has_each_file_once(scheme: &str, variables: &[(&str, &str)]) {
     let address: BucketAddress = format!("{scheme}://{BUCKET}/{unique}/").parse().unwrap();
     let bucket = Bucket::open(&address, &policy).unwrap();
     let keys: Vec<_> = bucket.list().unwrap().into_iter().map(|object| object.key).collect();
-    let expected = [REPORT_DSSE, REPORT_HTML, REPORT_JSON].map(|name| format!("{unique}/a b/{EVENT}/{name}"));
+    let expected =
+        [RECEIPT_JSON, REPORT_DSSE, REPORT_HTML, REPORT_JSON].map(|name| format!("{unique}/a b/{EVENT}/{name}"));
     assert_eq!(keys, expected);
-    for (key, name) in keys.iter().zip([REPORT_DSSE, REPORT_HTML, REPORT_JSON]) {
+    for (key, name) in keys.iter().zip([RECEIPT_JSON, REPORT_DSSE, REPORT_HTML, REPORT_JSON]) {
         let path = world.path("downloaded");
         bucket.download(key, &mut File::create(&path).unwrap()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), fs::read(world.outputs().join(name)).unwrap(), "{name}");
     }
+
+    write_encrypted(&world.report(), &world.outputs());
+    world.places = vec![format!("{scheme}://{BUCKET}/{unique}/encrypted")];
+    assert_eq!(world.deliver().unwrap(), [Arrival::Sent]);
+    let keys: Vec<_> = bucket.list().unwrap().into_iter().map(|object| object.key).collect();
+    let encrypted: Vec<_> =
+        keys.iter().filter_map(|key| key.strip_prefix(&format!("{unique}/encrypted/{EVENT}/"))).collect();
+    assert_eq!(encrypted, [RECEIPT_JSON, REPORT_AGE]);
 
     world.places = vec![format!("{scheme}://nosuchbucket/{unique}")];
     let error = world.failure();

@@ -1,12 +1,12 @@
 //! `CHECK_COMMON_CUSTOMERS`, also under the name `CHECK_COMMON_DEMO_CUSTOMERS`: how many customers the holders have in common.
 //!
-//! Fuses what is new, matches every kind of the space where the policy allows it, makes the report, and puts `report.json`, `report.html` and the signed
-//! `report.dsse.json` into a folder named after the event: written beside it first, then renamed as a whole. Then it is delivered.
+//! Fuses what is new, matches every kind of the space where the policy allows it, makes the report, and puts its files, in clear or
+//! encrypted, into a folder named after the event: written beside it first, then renamed as a whole. Then it is delivered.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
@@ -15,22 +15,21 @@ use datafuse_core::{id::KindName, normalize::Profile};
 use datafuse_engine::{
     matching::{FusedInput, match_datasets},
     report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts},
-    report_html,
-    signed_report::{REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
+    signed_report::{FileSet, Readers},
 };
-use sha2::{Digest, Sha256};
 
 use super::{
     fuse, output,
     policy::{self, Question},
+    report_files,
 };
 use crate::{
-    audit::Fact,
-    delivery,
+    delivery::{self, Delivered},
     directory::Holder,
     error::{Error, Result},
     event::Event,
     outcome::{Fused, Outcome, Progress, Stage},
+    readers,
     report_folder::{self, Found},
     state::AcceptedDataset,
     step::{self, Step},
@@ -43,17 +42,20 @@ pub(super) fn check(
     holders: &[Holder],
     progress: Progress<'_>,
 ) -> Result<Outcome> {
-    // A report in clear is not what this user agreed to: neither a new one nor one that lies there already.
-    if let Some((user, _)) = workload.space().users().find(|(_, user)| user.recipient.is_some()) {
-        return Err(Error::RecipientNotProvided { user: user.clone() });
-    }
+    let readers = readers::of(workload.space())?;
     let folder = workload.layout().outputs_of(&event.id);
     let found = report_folder::find(&folder, &event.id, workload.root(), &workload.signers());
-    match found.map_err(|source| output::failed("read", &folder, source))? {
+    let found = found.map_err(|source| output::failed("read", &folder, source))?;
+    readers::check_found(&found, &readers, &folder)?;
+    match found {
         // The report of an earlier run of the same event, which a crash kept from being delivered or acknowledged.
         Found::Report(report) => {
             let delivered = delivery::deliver(workload, event, &folder)?;
             return Ok(Outcome::Reported { folder, report, fused: Fused::default(), delivered });
+        }
+        Found::Encrypted(_) => {
+            let delivered = delivery::deliver(workload, event, &folder)?;
+            return Ok(encrypted(folder, readers, Fused::default(), delivered));
         }
         Found::Other => return Err(Error::OutputInTheWay { path: folder }),
         Found::Nothing => {}
@@ -61,7 +63,7 @@ pub(super) fn check(
     // An output that cannot be written should not cost hours first.
     let part = output::prepare(&workload.layout().outputs, &event.id)?;
     step::at(Step::ReportBegun);
-    let made = make(workload, event, holders, progress, &part);
+    let made = make(workload, event, holders, progress, &readers, &part);
     if made.is_err() {
         // Nothing half-made is left; the event finds a clean place when it comes again.
         let _ = fs::remove_dir_all(&part);
@@ -70,7 +72,15 @@ pub(super) fn check(
     output::publish(&part, &folder)?;
     step::at(Step::ReportPublished);
     let delivered = delivery::deliver(workload, event, &folder)?;
-    Ok(Outcome::Reported { folder, report: Box::new(report), fused, delivered })
+    Ok(match readers.files() {
+        FileSet::Clear => Outcome::Reported { folder, report: Box::new(report), fused, delivered },
+        FileSet::Encrypted => encrypted(folder, readers, fused, delivered),
+    })
+}
+
+/// The outcome of a report whose figures are its users' alone.
+fn encrypted(folder: PathBuf, readers: Readers, fused: Fused, delivered: Vec<Delivered>) -> Outcome {
+    Outcome::Encrypted { folder, recipients: readers.users, fused, delivered }
 }
 
 /// Makes the report, and writes its files into a folder.
@@ -79,6 +89,7 @@ fn make(
     event: &Event,
     holders: &[Holder],
     progress: Progress<'_>,
+    readers: &Readers,
     part: &Path,
 ) -> Result<(Report, Fused)> {
     let fused = fuse::fuse(workload, holders, progress)?;
@@ -104,20 +115,7 @@ fn make(
     };
     let commitments: Vec<_> = report.provenance.datasets.iter().map(|dataset| dataset.sha256.as_str()).collect();
     workload.state_mut().note_used(&commitments)?;
-    for warning in &report.warnings {
-        tracing::warn!(holder = %warning.holder, dataset = %warning.dataset, "{}", warning.text());
-    }
-    let (json, html) = (report.to_json_pretty(), report_html::render(&report));
-    let recipients = workload.space().users().map(|(user, _)| user.clone()).collect();
-    let signed = SignedReport::sign(&report, json.as_bytes(), html.as_bytes(), recipients, workload.identity())?;
-    for (name, bytes) in
-        [(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html.as_bytes()), (REPORT_DSSE, signed.as_slice())]
-    {
-        output::write(&part.join(name), bytes)?;
-    }
-    let datasets: Vec<_> = report.provenance.datasets.iter().map(|dataset| dataset.sha256.clone()).collect();
-    let sha256 = hex::encode(Sha256::digest(json.as_bytes()));
-    workload.note(&Fact::ReportMade { sha256: &sha256, datasets: &datasets })?;
+    report_files::write(workload, &report, readers, part)?;
     Ok((report, fused))
 }
 

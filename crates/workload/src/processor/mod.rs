@@ -16,6 +16,7 @@ mod initialize;
 mod lookup_error;
 mod output;
 mod policy;
+mod report_files;
 mod roster;
 mod token_table;
 
