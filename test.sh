@@ -28,6 +28,7 @@ packages=()
 if missing cc; then packages+=(gcc libc6-dev); fi
 if missing redis-server; then packages+=(redis-server); fi
 if missing openssl; then packages+=(openssl); fi
+if missing age; then packages+=(age); fi
 if missing python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then packages+=(python3 python3-venv); fi
 if missing node; then packages+=(nodejs); fi
 if missing npm; then packages+=(npm); fi

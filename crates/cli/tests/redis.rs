@@ -40,7 +40,7 @@ fn the_platform_names_the_server_by_its_variables() {
     };
     serve(world.command("acme").args(["send", "CHECK_COMMON_CUSTOMERS"])).done();
     serve(world.command("workload").args(["serve", "--key", "party.key"])).done();
-    assert_eq!(world::files(&world.path("user")).len(), 3);
+    assert_eq!(world::files(&world.path("user")).len(), 4);
 }
 
 #[test]

@@ -237,8 +237,30 @@ fn policy(report: &Report, several: bool) -> Markup {
                 @if withheld > CELLS { p class="note" { (withheld - CELLS) " more in report.json" } }
             }
         }
+        @if !report.policy.rules.is_empty() {
+            p { "Other rules that this report keeps:" }
+            (scroll("", "Rules of the policy", &applied(report)))
+        }
     };
     section(several, "What is withheld", &body)
+}
+
+/// The rules that decide whether there is a report, rather than what it shows.
+fn applied(report: &Report) -> Markup {
+    html! {
+        table {
+            thead { tr { th scope="col" { "Rule" } th scope="col" { "Set by" } th scope="col" class="n" { "Limit" } } }
+            tbody {
+                @for rule in &report.policy.rules {
+                    tr {
+                        th scope="row" { code { (rule.rule) } }
+                        td { (rule.set_by) }
+                        td class="n" { (number(Some(rule.limit))) }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// What a reader has to know of datasets that nothing authenticates; nothing where there are none.
@@ -272,6 +294,9 @@ fn provenance(report: &Report, several: bool) -> Markup {
         p { "The SHA-256 is of the protected dataset as its holder delivered it: each holder can compare it with its own." }
         dl {
             dt { "Event" } dd { (from.event_type) ", " span class="mono" { (from.event) } }
+            @if let Some(first) = &from.answered_from {
+                dt { "Asked first by" } dd { span class="mono" { (first) } ", whose figures these are" }
+            }
             dt { "Space" } dd { (from.space) ", epoch " (from.epoch) }
             dt { "Root" } dd class="mono" { (from.root) }
             dt { "Made" } dd { (from.at) ", by DataFuse " (from.datafuse) }
