@@ -28,6 +28,7 @@ mod sealed;
 pub mod signed_report;
 mod spill;
 pub mod tokenise;
+pub mod waterfall;
 
 pub use error::{Error, Result};
 pub use sealed::Caps;

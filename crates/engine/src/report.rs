@@ -11,6 +11,7 @@
 mod summary;
 pub mod suppression;
 mod unauthenticated;
+mod waterfall;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +22,7 @@ use crate::match_table::MatchTable;
 pub(crate) use summary::{number, share};
 use suppression::{Suppression, Withheld};
 pub use unauthenticated::{ReportWarning, WARNING_WITHOUT_MATCH};
+pub use waterfall::{HolderWaterfall, Step, Waterfall};
 
 /// The schema that this version writes and reads.
 pub const SCHEMA: &str = "datafuse/report/v1";
@@ -50,6 +52,9 @@ pub struct Report {
     /// The other kinds' overlaps and funnels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_kind: BTreeMap<KindName, KindReport>,
+    /// How many rows came by which kind, where the space asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waterfall: Option<Waterfall>,
     /// Every count that is withheld.
     pub suppressed: Vec<Suppressed>,
     /// What to know about datasets before trusting a figure.
@@ -367,6 +372,7 @@ impl Report {
             overlap,
             parties,
             by_kind: reports.collect(),
+            waterfall: None,
             suppressed,
             warnings: Vec::new(),
             policy: Policy { min_count: threshold.min_count },

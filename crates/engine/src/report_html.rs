@@ -6,6 +6,7 @@
 //! shows only what the report holds: a withheld count is said to be withheld, never drawn.
 
 mod pictures;
+mod waterfall;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -50,6 +51,7 @@ pub fn render(report: &Report) -> String {
                         (pictures::pairs(kind.overlap, kind.parties))
                         (pictures::funnels(kind.parties))
                     }
+                    @if let Some(waterfall) = &report.waterfall { (waterfall::section(waterfall)) }
                     (policy(report))
                     (trust(report))
                     (provenance(report))

@@ -28,7 +28,7 @@ pub mod memory;
 #[cfg(test)]
 mod testing;
 
-pub use agreement::{Dataset, Draft, Participant, Party, Role, Space, Table};
+pub use agreement::{Analyses, Dataset, Draft, Participant, Party, Role, Space, Table};
 pub use check::{Finding, Severity};
 pub use error::{Error, Result, passes};
 pub use layout::Layout;

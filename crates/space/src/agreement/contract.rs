@@ -15,7 +15,7 @@ use datafuse_core::{
     name::PublicName,
 };
 
-use super::{Dataset, Draft, Participant, Parts, Party, Role, Space, Table, document};
+use super::{Dataset, Draft, Participant, Parts, Party, Role, Space, Table, analyses, document};
 use crate::{
     check::Finding,
     layout::Layout,
@@ -60,6 +60,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
             },
         );
     }
+    let analyses = analyses::from_document(document.analyses, &mut findings);
     refuse_if_any(findings)?;
     Ok(Parts {
         id: document.id.0,
@@ -74,6 +75,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
         state: document.state.0.0,
         outputs: document.outputs.0.0,
         min_count: document.policy.min_count.unwrap_or(1),
+        analyses,
     })
 }
 
@@ -128,6 +130,7 @@ pub(super) fn from_draft(draft: Draft, nonce: [u8; 32]) -> Result<Parts, Vec<Fin
         state: "state".into(),
         outputs: "outputs".into(),
         min_count: draft.min_count,
+        analyses: analyses::Analyses::default(),
     })
 }
 
@@ -147,6 +150,7 @@ pub(super) fn conclude(parts: Parts) -> Result<Space, Vec<Finding>> {
     let parties = names(&parts, &mut findings);
     datasets(&parts, &mut findings);
     folders(&parts, &mut findings);
+    analyses::conclude(&parts, &mut findings);
     if parts.min_count == 0 {
         findings.push(min_count_zero("policy.min_count".into()));
     }

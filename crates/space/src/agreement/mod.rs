@@ -6,6 +6,7 @@
 //!
 //! The epoch is not in the file: the workload's signed announcement in the mailbox says which is open.
 
+mod analyses;
 mod contract;
 mod document;
 mod syntax;
@@ -31,6 +32,7 @@ use crate::{
     location::{DeliverPlace, Location, MailboxPlace, QueuePlace},
 };
 
+pub use analyses::Analyses;
 pub use document::schema;
 pub use syntax::Problem;
 
@@ -170,6 +172,7 @@ struct Parts {
     state: PathBuf,
     outputs: PathBuf,
     min_count: u64,
+    analyses: Analyses,
 }
 
 /// What is needed to found a space; the rest has its usual value.
@@ -439,6 +442,12 @@ impl Space {
     fn asked_min_counts(&self) -> impl Iterator<Item = (u64, Option<&ParticipantId>)> {
         let participants = self.participants().filter_map(|(id, participant)| Some((participant.min_count?, Some(id))));
         std::iter::once((self.parts.min_count, None)).chain(participants)
+    }
+
+    /// What a report says beside the overlap.
+    #[must_use]
+    pub fn analyses(&self) -> &Analyses {
+        &self.parts.analyses
     }
 
     /// Where a dataset of a holder lies, resolved.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use datafuse_core::kind::{Column, Kind};
 
-use super::{Dataset, Participant, Parts, Role};
+use super::{Dataset, Participant, Parts, Role, analyses};
 use crate::location::{DeliverPlace, Location, MailboxPlace, QueuePlace};
 
 pub(super) fn write(parts: &Parts) -> String {
@@ -67,7 +67,8 @@ fn write_parts(out: &mut String, parts: &Parts) -> std::fmt::Result {
     writeln!(out, "outputs: {}  # reports", scalar(&parts.outputs.to_string_lossy()))?;
     out.push_str("\n# What may come out. A participant may have a policy too: the strictest wins.\n");
     writeln!(out, "policy:")?;
-    writeln!(out, "  min_count: {}  # the smallest count of distinct identifiers that a report shows", parts.min_count)
+    writeln!(out, "  min_count: {}  # the smallest count of distinct identifiers that a report shows", parts.min_count)?;
+    analyses::write(out, &parts.analyses)
 }
 
 fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::Result {
@@ -168,7 +169,7 @@ fn deliver(place: &DeliverPlace) -> String {
 }
 
 /// Writes a text plainly where nothing but the same text can be read from that, quoted else.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     // Words that some reader of YAML takes for something else than a text.
     const TAKEN: [&str; 10] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan"];
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -17,10 +17,11 @@ use datafuse_engine::{
     report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold},
     report_html,
     signed_report::{REPORT_DSSE, REPORT_HTML, REPORT_JSON, SignedReport},
+    waterfall::WaterfallRows,
 };
 use sha2::{Digest, Sha256};
 
-use super::{fuse, output};
+use super::{fuse, output, waterfall};
 use crate::{
     audit::Fact,
     delivery,
@@ -79,10 +80,14 @@ fn make(
     part: &Path,
 ) -> Result<(Report, Fused)> {
     let fused = fuse::fuse(workload, holders, progress)?;
-    let inputs = gather(workload, event, holders, progress)?;
+    let (inputs, waterfall) = gather(workload, event, holders, progress)?;
     count(workload, event, &inputs.provenance.datasets)?;
     progress(Stage::Reporting);
-    let report = Report::build(inputs)?;
+    let threshold = inputs.threshold.clone();
+    let mut report = Report::build(inputs)?;
+    if let Some(rows) = waterfall {
+        report.add_waterfall(&rows, &threshold);
+    }
     for warning in &report.warnings {
         tracing::warn!(holder = %warning.holder, dataset = %warning.dataset, "{}", warning.text());
     }
@@ -114,7 +119,12 @@ fn count(workload: &mut Workload, event: &Event, datasets: &[DatasetRef]) -> Res
 }
 
 /// Matches every kind and gathers what the report says about where it all came from.
-fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Progress<'_>) -> Result<ReportInputs> {
+fn gather(
+    workload: &Workload,
+    event: &Event,
+    holders: &[Holder],
+    progress: Progress<'_>,
+) -> Result<(ReportInputs, Option<WaterfallRows>)> {
     let open = workload.open_epoch()?;
     let secrets = workload.state().secrets(open.epoch)?;
     let mut accepted: Vec<Vec<AcceptedDataset>> = Vec::new();
@@ -129,6 +139,8 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
     }
     let brought: BTreeSet<&KindName> = accepted.iter().flatten().flat_map(|dataset| dataset.kinds.keys()).collect();
     let names: Vec<_> = holders.iter().map(|holder| holder.id.clone()).collect();
+    let counted = waterfall::count(workload, &accepted, &names, &secrets, progress)?;
+    let (waterfall, mut tables) = counted.map_or_else(Default::default, |c| (Some(c.rows), c.tables));
     let mut kinds = Vec::new();
     for kind in brought {
         let mut inputs = Vec::new();
@@ -141,11 +153,7 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
                     Some(fused) => {
                         counts.empty += fused.empty;
                         counts.invalid += fused.invalid;
-                        inputs.push(FusedInput {
-                            holder: index,
-                            path: workload.layout().fused().join(&fused.file),
-                            label: fuse::fused_label(&dataset.holder, &dataset.dataset, dataset.version, kind),
-                        });
+                        inputs.extend(fused_input(workload, index, dataset, kind));
                     }
                     // This dataset has no column for the kind.
                     None => counts.empty += dataset.rows,
@@ -157,8 +165,14 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
         let done = AtomicU64::new(0);
         let told = |rows| progress(Stage::Matching { rows: done.fetch_add(rows, Ordering::Relaxed) + rows, of });
         let began = Instant::now();
-        let table = match_datasets(&inputs, &names, &secrets.store_key, workload.limits(), &told)?;
-        workload.metrics().matched(of, began.elapsed());
+        let table = match tables.remove(kind) {
+            Some(table) => table,
+            None => {
+                let table = match_datasets(&inputs, &names, &secrets.store_key, workload.limits(), &told)?;
+                workload.metrics().matched(of, began.elapsed());
+                table
+            }
+        };
         kinds.push(KindInputs { kind: kind.clone(), table, rows });
     }
     let space = workload.space();
@@ -171,7 +185,7 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
             unauthenticated: dataset.unauthenticated,
         })
     });
-    Ok(ReportInputs {
+    let inputs = ReportInputs {
         kinds,
         threshold: Threshold {
             min_count: space.min_count(),
@@ -187,6 +201,22 @@ fn gather(workload: &Workload, event: &Event, holders: &[Holder], progress: Prog
             datafuse: env!("CARGO_PKG_VERSION").to_owned(),
             at: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
         },
+    };
+    Ok((inputs, waterfall))
+}
+
+/// The fused file of one kind of a dataset, as matching takes it; `None` where the dataset has no column for the kind.
+pub(super) fn fused_input(
+    workload: &Workload,
+    holder: usize,
+    dataset: &AcceptedDataset,
+    kind: &KindName,
+) -> Option<FusedInput> {
+    let fused = dataset.kinds.get(kind)?;
+    Some(FusedInput {
+        holder,
+        path: workload.layout().fused().join(&fused.file),
+        label: fuse::fused_label(&dataset.holder, &dataset.dataset, dataset.version, kind),
     })
 }
 

@@ -15,6 +15,7 @@ mod initialize;
 mod output;
 mod roster;
 mod token_table;
+mod waterfall;
 
 pub use token_table::TokenTableError;
 
