@@ -14,6 +14,7 @@
 use std::fmt::Write;
 
 use datafuse_core::id::{KindName, ParticipantId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -23,18 +24,20 @@ use super::{
 use crate::waterfall::{HolderRows, WaterfallRows};
 
 /// How many rows came by which kind. A row matches by a kind where at least one other holder has its identifier of that kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waterfall {
     /// The kinds in the order in which they are tried.
+    #[schemars(with = "Vec<String>")]
     pub order: Vec<KindName>,
     /// The holders, sorted by name.
     pub holders: Vec<HolderWaterfall>,
 }
 
 /// One holder's rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HolderWaterfall {
     /// The holder.
+    #[schemars(with = "String")]
     pub holder: ParticipantId,
     /// The rows of its datasets, the same as in its funnels.
     pub rows: Count,
@@ -45,9 +48,10 @@ pub struct HolderWaterfall {
 }
 
 /// The rows that came by one kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// The kind.
+    #[schemars(with = "String")]
     pub kind: KindName,
     /// Rows that match by it, and by none before it in the order.
     pub rows: Count,

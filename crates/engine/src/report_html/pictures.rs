@@ -323,23 +323,6 @@ fn funnel_bar(party: &Funnel, largest: u64) -> Markup {
     }
 }
 
-/// Draws pieces one after the other within a whole: the class, the name and the count of each.
-pub(super) fn pieces(pieces: &[(&str, &str, u64)], whole: u64) -> Markup {
-    let starts = pieces.iter().scan(0, |before, (_, _, count)| {
-        *before += count;
-        Some(part(*before - count, whole))
-    });
-    html! {
-        svg class="bar" viewBox={ "0 0 " (FULL) " 10" } preserveAspectRatio="none" aria-hidden="true" {
-            @for ((class, name, count), start) in pieces.iter().zip(starts).filter(|((_, _, count), _)| *count > 0) {
-                rect class=(class) x=(start) width=(part(*count, whole).max(VISIBLE)) height="10" {
-                    title { (name) ": " (number(Some(*count))) }
-                }
-            }
-        }
-    }
-}
-
 fn bar(value: Count, largest: u64, class: &str, label: &str) -> Markup {
     let Some(value) = value else { return html! {} };
     let width = if value == 0 { 0 } else { part(value, largest).max(VISIBLE) };

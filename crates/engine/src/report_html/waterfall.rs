@@ -2,8 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::{ROWS, count, pictures};
-use crate::report::{HolderWaterfall, Waterfall, share};
+use super::{ROWS, count};
+use crate::report::{HolderWaterfall, Waterfall, number, share};
+
+/// The width of the view box; pieces are integers within it, and one above zero stays visible.
+const FULL: u64 = 100_000;
+const VISIBLE: u64 = 350;
 
 /// The fills of the steps, the first kind's first; later steps share the last.
 const FILLS: [&str; 4] = ["f-all", "f-some", "f-duplicate", "f-invalid"];
@@ -55,6 +59,24 @@ fn bar(holder: &HolderWaterfall) -> Markup {
     let steps: Option<Vec<_>> = holder.steps.iter().map(|step| Some((&step.kind, step.rows?))).collect();
     let (Some(rows), Some(steps)) = (holder.rows, steps) else { return count(None) };
     let fills = FILLS.iter().chain(std::iter::repeat(&FILLS[FILLS.len() - 1]));
-    let pieces: Vec<_> = fills.zip(&steps).map(|(fill, (kind, rows))| (*fill, kind.as_str(), *rows)).collect();
-    pictures::pieces(&pieces, rows)
+    let starts = steps.iter().scan(0, |before, (_, count)| {
+        *before += count;
+        Some(part(*before - count, rows))
+    });
+    let pieces = steps.iter().zip(fills).zip(starts).filter(|(((_, count), _), _)| *count > 0);
+    html! {
+        svg class="bar" viewBox={ "0 0 " (FULL) " 10" } preserveAspectRatio="none" aria-hidden="true" {
+            @for (((kind, count), fill), start) in pieces {
+                rect class=(fill) x=(start) width=(part(*count, rows).max(VISIBLE)) height="10" {
+                    title { (kind) ": " (number(Some(*count))) }
+                }
+            }
+        }
+    }
+}
+
+/// `count` of `whole` in units of [`FULL`].
+fn part(count: u64, whole: u64) -> u64 {
+    let scaled = u128::from(count) * u128::from(FULL) / u128::from(whole.max(1));
+    u64::try_from(scaled).unwrap_or(FULL).min(FULL)
 }
