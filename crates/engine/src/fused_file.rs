@@ -24,8 +24,8 @@ use parquet::{
     arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions},
     basic::{Compression, ZstdLevel},
     file::{
-        metadata::{KeyValue, ParquetMetaData, SortingColumn},
-        page_index::column_index::ColumnIndexMetaData,
+        metadata::{KeyValue, ParquetMetaData, RowGroupMetaData, SortingColumn},
+        page_index::{column_index::ColumnIndexMetaData, offset_index::PageLocation},
         properties::EnabledStatistics,
     },
     schema::types::ColumnPath,
@@ -169,6 +169,8 @@ struct KeyPage {
     /// Its number in the row group.
     number: usize,
     offset: u64,
+    /// The position of its first key in the row group.
+    first_row: u64,
     first_key: u128,
     last_key: u128,
 }
@@ -258,10 +260,7 @@ impl FusedFile {
     ///
     /// Reads the pages of that range only. A key comes as often as it has rows.
     pub(crate) fn keys(&self, first: u128, last: u128, mut each: impl FnMut(u128)) -> Result<()> {
-        let begin = self.pages.partition_point(|page| page.last_key < first);
-        let end = self.pages.partition_point(|page| page.first_key <= last);
-        let pages = self.pages.get(begin..end).unwrap_or_default();
-        for pages in pages.chunk_by(|a, b| a.row_group == b.row_group) {
+        for pages in self.pages_between(first, last) {
             let head = &pages[0];
             self.file.plain_pages(0, head.row_group, (head.number, head.offset), pages.len(), |plain| {
                 for key in plain.as_chunks().0 {
@@ -273,6 +272,65 @@ impl FusedFile {
             })?;
         }
         Ok(())
+    }
+
+    /// As [`keys`](Self::keys), each key with the number that its row has in its holder's source. Holds the row numbers of
+    /// one row group at a time.
+    pub(crate) fn keys_and_rows(&self, first: u128, last: u128, mut each: impl FnMut(u128, u64)) -> Result<()> {
+        for pages in self.pages_between(first, last) {
+            let head = &pages[0];
+            let rows = self.rows_of(pages)?;
+            let mut rows = rows.iter();
+            let mut whole = true;
+            self.file.plain_pages(0, head.row_group, (head.number, head.offset), pages.len(), |plain| {
+                for key in plain.as_chunks().0 {
+                    let key = u128::from_be_bytes(*key);
+                    let row = rows.next();
+                    whole &= row.is_some();
+                    if let Some(row) = row.filter(|_| (first..=last).contains(&key)) {
+                        each(key, *row);
+                    }
+                }
+            })?;
+            if !whole {
+                return Err(corrupted(self.path(), "its row numbers"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The pages that may hold keys from `first` to `last`, by row group.
+    fn pages_between(&self, first: u128, last: u128) -> impl Iterator<Item = &[KeyPage]> {
+        let begin = self.pages.partition_point(|page| page.last_key < first);
+        let end = self.pages.partition_point(|page| page.first_key <= last);
+        self.pages.get(begin..end).unwrap_or_default().chunk_by(|a, b| a.row_group == b.row_group)
+    }
+
+    /// The row numbers beside the keys of consecutive pages of one row group: from that of their first key on, to the end of
+    /// the pages of row numbers that they reach into.
+    fn rows_of(&self, pages: &[KeyPage]) -> Result<Vec<u64>> {
+        let damaged = || corrupted(self.path(), "its page index");
+        let (head, last) = (&pages[0], &pages[pages.len() - 1]);
+        let metadata = self.file.metadata();
+        let group_rows = metadata.row_groups().get(head.row_group).map_or(0, RowGroupMetaData::num_rows);
+        let following = self.pages.iter().find(|page| page.row_group == last.row_group && page.number == last.number + 1);
+        let end = following.map_or(group_rows.unsigned_abs(), |page| page.first_row);
+        let index = metadata.offset_index().and_then(|index| index.get(head.row_group)?.get(1)).ok_or_else(damaged)?;
+        let locations = index.page_locations();
+        let first_row = |location: &PageLocation| location.first_row_index.unsigned_abs();
+        let from = locations.partition_point(|location| first_row(location) <= head.first_row).checked_sub(1);
+        let from = from.ok_or_else(damaged)?;
+        let to = locations.partition_point(|location| first_row(location) < end).max(from + 1);
+        let offset = locations[from].offset.unsigned_abs();
+        let mut rows = Vec::new();
+        self.file.plain_pages(1, head.row_group, (from, offset), to - from, |plain| {
+            rows.extend(plain.as_chunks().0.iter().map(|row| u64::from_le_bytes(*row)));
+        })?;
+        let skipped = usize::try_from(head.first_row - first_row(&locations[from])).map_err(|_| damaged())?;
+        if skipped > rows.len() {
+            return Err(damaged());
+        }
+        Ok(rows.split_off(skipped))
     }
 }
 
@@ -301,6 +359,7 @@ fn key_pages(metadata: &ParquetMetaData) -> Option<Vec<KeyPage>> {
                 row_group,
                 number,
                 offset: u64::try_from(location.offset).ok()?,
+                first_row: u64::try_from(location.first_row_index).ok()?,
                 first_key: key(bounds.min_value(number))?,
                 last_key: key(bounds.max_value(number))?,
             };

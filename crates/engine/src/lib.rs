@@ -30,6 +30,7 @@ pub mod set_sketch;
 pub mod signed_report;
 mod spill;
 pub mod tokenise;
+pub mod waterfall;
 
 pub use error::{Error, Result};
 pub use sealed::Caps;

@@ -8,6 +8,11 @@
 //! costs the same with two holders or with a thousand.
 //!
 //! Duplicates within a holder, in one file or several, count once.
+//!
+//! Where rows matter and not only keys ([`crate::waterfall`]), each range is read a second time once its table is full, and a
+//! [`Visitor`] sees every row with the holders of its key.
+
+mod visit;
 
 use std::{
     collections::HashMap,
@@ -25,7 +30,9 @@ use crate::{
     fused_file::FusedFile,
     match_table::{HolderSet, MatchTable, words},
     runtime::{Limits, Progress, in_this_span},
+    sealed::corrupted,
 };
+pub(crate) use visit::{CountsOnly, Visitor};
 
 /// Fewer rows than this are not worth a range of their own, and with memory for fewer than this nothing can be done.
 const WORTHWHILE_ROWS: u64 = 1 << 16;
@@ -60,22 +67,44 @@ pub fn match_datasets(
     limits: &Limits,
     progress: Progress<'_>,
 ) -> Result<MatchTable> {
+    match_visiting(inputs, holders, store_key, limits, progress, &CountsOnly)
+}
+
+/// As [`match_datasets`], and shows each row to a visitor, with the holders of its key.
+pub(crate) fn match_visiting(
+    inputs: &[FusedInput],
+    holders: &[ParticipantId],
+    store_key: &[u8; 32],
+    limits: &Limits,
+    progress: Progress<'_>,
+    visitor: &impl Visitor,
+) -> Result<MatchTable> {
     if let Some(input) = inputs.iter().find(|input| input.holder >= holders.len()) {
         return Err(Error::NoSuchHolder { holder: input.holder, holders: holders.len() });
     }
     let files = open_all(inputs, store_key, limits.threads())?;
     let job = Job::new(&files, holders.len(), limits)?;
-    let regions = job.run(limits.threads(), progress)?;
+    let regions = job.run(limits.threads(), progress, visitor)?;
     Ok(MatchTable::new(holders.to_vec(), regions))
 }
 
+/// A fused file that was opened.
+struct OpenInput {
+    /// Its position among the inputs.
+    input: usize,
+    holder: usize,
+    file: FusedFile,
+}
+
 /// Opens all files, on all cores: with many small files this is what takes time.
-fn open_all(inputs: &[FusedInput], store_key: &[u8; 32], threads: usize) -> Result<Vec<(usize, FusedFile)>> {
+fn open_all(inputs: &[FusedInput], store_key: &[u8; 32], threads: usize) -> Result<Vec<OpenInput>> {
     let next = AtomicUsize::new(0);
-    let open = || -> Result<Vec<(usize, FusedFile)>> {
+    let open = || -> Result<Vec<OpenInput>> {
         let mut opened = Vec::new();
-        while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            opened.push((input.holder, FusedFile::open(&input.path, store_key, &input.label)?));
+        loop {
+            let input = next.fetch_add(1, Ordering::Relaxed);
+            let Some(FusedInput { holder, path, label }) = inputs.get(input) else { break };
+            opened.push(OpenInput { input, holder: *holder, file: FusedFile::open(path, store_key, label)? });
         }
         Ok(opened)
     };
@@ -92,7 +121,7 @@ fn open_all(inputs: &[FusedInput], store_key: &[u8; 32], threads: usize) -> Resu
 
 /// The files and how the key space is cut: into `2^range_bits` ranges, each with a table of `2^slot_bits` slots.
 struct Job<'a> {
-    files: &'a [(usize, FusedFile)],
+    files: &'a [OpenInput],
     holders: usize,
     range_bits: u32,
     slot_bits: u32,
@@ -102,13 +131,13 @@ struct Job<'a> {
 type Regions = HashMap<HolderSet, u64>;
 
 impl<'a> Job<'a> {
-    fn new(files: &'a [(usize, FusedFile)], holders: usize, limits: &'a Limits) -> Result<Self> {
-        let rows = files.iter().map(|(_, file)| file.summary().distinct).sum();
+    fn new(files: &'a [OpenInput], holders: usize, limits: &'a Limits) -> Result<Self> {
+        let rows = files.iter().map(|opened| opened.file.summary().distinct).sum();
         let (range_bits, slot_bits) = cut_of(rows, files.len(), holders, limits)?;
         Ok(Self { files, holders, range_bits, slot_bits, limits })
     }
 
-    fn run(&self, threads: usize, progress: Progress<'_>) -> Result<Regions> {
+    fn run<V: Visitor>(&self, threads: usize, progress: Progress<'_>, visitor: &V) -> Result<Regions> {
         let ranges = 1_u64 << self.range_bits;
         let next = AtomicU64::new(0);
         let failed = AtomicBool::new(false);
@@ -116,14 +145,19 @@ impl<'a> Job<'a> {
         let work = || -> Result<()> {
             let mut table = Table::new(self.holders, self.range_bits, self.slot_bits);
             let mut counts = Counts::new(self.holders);
+            let mut gathered = visitor.begin();
             while !failed.load(Ordering::Relaxed) {
                 let range = next.fetch_add(1, Ordering::Relaxed);
                 if range >= ranges {
                     break;
                 }
                 self.group(range, &mut table, progress)?;
+                if V::WANTS_ROWS {
+                    self.visit(range, &table, visitor, &mut gathered)?;
+                }
                 table.drain(|mask| counts.add(mask));
             }
+            visitor.end(gathered);
             counts.merge_into(&mut merged.lock().unwrap_or_else(PoisonError::into_inner));
             Ok(())
         };
@@ -135,17 +169,22 @@ impl<'a> Job<'a> {
         Ok(merged.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Fills a table with one range of all files.
-    fn group(&self, range: u64, table: &mut Table, progress: Progress<'_>) -> Result<()> {
-        let (first, last) = match self.range_bits {
+    /// The first and the last key of a range.
+    fn bounds(&self, range: u64) -> (u128, u128) {
+        match self.range_bits {
             0 => (0, u128::MAX),
             bits => {
                 let first = u128::from(range) << (128 - bits);
                 (first, first | (u128::MAX >> bits))
             }
-        };
+        }
+    }
+
+    /// Fills a table with one range of all files.
+    fn group(&self, range: u64, table: &mut Table, progress: Progress<'_>) -> Result<()> {
+        let (first, last) = self.bounds(range);
         let limit = self.limits.memory_bytes / self.limits.threads() as u64;
-        for (holder, file) in self.files {
+        for OpenInput { holder, file, .. } in self.files {
             let (mut rows, mut fits) = (0, true);
             let (word, bit) = (holder / 64, 1 << (holder % 64));
             file.keys(first, last, |key| {
@@ -156,6 +195,25 @@ impl<'a> Job<'a> {
                 return Err(Error::OutOfMemory { work: "matching", limit_bytes: self.limits.memory_bytes });
             }
             progress(rows);
+        }
+        Ok(())
+    }
+
+    /// Reads one range of all files again, and shows each row to the visitor with the holders of its key.
+    fn visit<V: Visitor>(&self, range: u64, table: &Table, visitor: &V, gathered: &mut V::Gathered) -> Result<()> {
+        let (first, last) = self.bounds(range);
+        for OpenInput { input, file, .. } in self.files {
+            let mut outcome = Ok(());
+            file.keys_and_rows(first, last, |key, row| {
+                if outcome.is_ok() {
+                    outcome = match table.mask(key) {
+                        Some(mask) => visitor.row(gathered, *input, mask, row),
+                        // It was there when the table was filled.
+                        None => Err(corrupted(file.path(), "its keys, which changed while they were read")),
+                    };
+                }
+            })?;
+            outcome?;
         }
         Ok(())
     }
@@ -235,6 +293,20 @@ impl Table {
         self.masks.resize(mask + self.mask_words, 0);
         self.masks[mask + word] = bit;
         true
+    }
+
+    /// The mask of a key.
+    #[inline]
+    fn mask(&self, key: u128) -> Option<&[u64]> {
+        let wrap = self.slots.len() - 1;
+        let mut slot = self.slot_of(key);
+        loop {
+            let index = (self.slots[slot] as usize).checked_sub(1)?;
+            if self.keys[index] == key {
+                return Some(&self.masks[index * self.mask_words..][..self.mask_words]);
+            }
+            slot = (slot + 1) & wrap;
+        }
     }
 
     fn slot_of(&self, key: u128) -> usize {

@@ -16,6 +16,7 @@ mod schema;
 mod summary;
 pub mod suppression;
 mod unauthenticated;
+mod waterfall;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,7 @@ pub use schema::{SCHEMA_ID, report_schema};
 pub(crate) use summary::{number, share, would_change_texts};
 use suppression::{Suppression, Withheld};
 pub use unauthenticated::{ReportWarning, WARNING_WITHOUT_MATCH};
+pub use waterfall::{HolderWaterfall, Step, Waterfall};
 
 /// The schema that this version writes and reads.
 pub const SCHEMA: &str = "datafuse/report/v1";
@@ -66,6 +68,9 @@ pub struct Report {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, KindReport>")]
     pub by_kind: BTreeMap<KindName, KindReport>,
+    /// How many rows came by which kind, where the space asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waterfall: Option<Waterfall>,
     /// Every count that is withheld; a ratio is where a count that it is made of is.
     pub suppressed: Vec<Suppressed>,
     /// What to know about datasets before trusting a figure.
@@ -383,6 +388,7 @@ impl Report {
             overlap,
             parties,
             by_kind: reports.collect(),
+            waterfall: None,
             suppressed,
             warnings: Vec::new(),
             policy: Policy { min_count: threshold.min_count, rules },

@@ -12,6 +12,7 @@ mod lanes;
 mod marks;
 mod matrix;
 mod venn;
+mod waterfall;
 
 use std::collections::BTreeMap;
 
@@ -70,6 +71,7 @@ pub fn render(report: &Report) -> String {
                         (matrix::pairs(&chapter))
                         (funnels::funnels(&chapter))
                     }
+                    @if let Some(waterfall) = &report.waterfall { (waterfall::by_kind(waterfall, several)) }
                     @if several { h2 class="kind" { "About this report" } }
                     (policy(report, several))
                     (trust(report, several))

@@ -30,7 +30,7 @@ mod readership;
 mod testing;
 
 pub use agreement::{
-    Dataset, Draft, LookupAnswerForm, LookupPolicy, Lookups, Participant, Party, Policy, Role, Rule, Space, Strictest,
+    Analyses, Dataset, Draft, LookupAnswerForm, LookupPolicy, Lookups, Participant, Party, Policy, Role, Rule, Space, Strictest,
     Table,
 };
 pub use check::{Finding, Severity};

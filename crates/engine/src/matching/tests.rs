@@ -158,7 +158,7 @@ fn cut(
     let (_folder, inputs) = files(datasets);
     let files = open_all(&inputs, &KEY, 2).unwrap();
     let job = Job { files: &files, holders: n, range_bits, slot_bits, limits };
-    Ok(MatchTable::new(holders(n), job.run(2, &|_| {})?))
+    Ok(MatchTable::new(holders(n), job.run(2, &|_| {}, &CountsOnly)?))
 }
 
 #[test]
@@ -306,6 +306,33 @@ fn any_range_of_keys_can_be_read() {
         file.keys(first, last, |key| found.push(key)).unwrap();
         let expected: Vec<u128> = keys.iter().copied().filter(|key| (first..=last).contains(key)).collect();
         assert!(found == expected, "{first:x}..={last:x}");
+    }
+}
+
+#[test]
+fn any_range_of_keys_can_be_read_with_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fused");
+    // More rows than fit into one row group, more than a page of either column, and a key that is there often.
+    let mut keys = random_keys(&mut ChaCha20Rng::seed_from_u64(11), 1_100_000);
+    let often = keys[7];
+    keys[..5_000].fill(often);
+    fused(&path, keys.clone());
+    keys.sort_unstable();
+    let file = FusedFile::open(&path, &KEY, "label").unwrap();
+    let ranges = [
+        (0, u128::MAX),
+        (keys[100_001], keys[140_000]),
+        (keys[1_048_570], keys[1_048_580]),
+        (keys[1_099_999], u128::MAX),
+        (often, often),
+        (0, keys[0] - 1),
+    ];
+    for (first, last) in ranges {
+        let mut found = Vec::new();
+        file.keys_and_rows(first, last, |key, row| found.push((key, row))).unwrap();
+        let numbered = (0..).zip(&keys).filter(|(_, key)| (first..=last).contains(*key));
+        assert!(found == numbered.map(|(row, key)| (*key, row)).collect::<Vec<_>>(), "{first:x}..={last:x}");
     }
 }
 

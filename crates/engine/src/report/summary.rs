@@ -32,6 +32,9 @@ pub(super) fn text(report: &Report) -> String {
             at_least_table(&mut out, overlap);
         }
     }
+    if let Some(waterfall) = &report.waterfall {
+        waterfall.write(&mut out);
+    }
     let from = &report.provenance;
     let _ = writeln!(
         out,
@@ -111,7 +114,7 @@ fn at_least_table(out: &mut String, overlap: &Overlap) {
 }
 
 /// Writes columns two spaces apart, the first `left` of them aligned left, the others right.
-fn table<const N: usize>(
+pub(super) fn table<const N: usize>(
     out: &mut String,
     left: usize,
     header: &[String; N],

@@ -15,7 +15,7 @@ use datafuse_core::{
     name::PublicName,
 };
 
-use super::{Dataset, Draft, Participant, Parts, Party, Policy, Role, Space, Table, document, lookups, policy};
+use super::{Dataset, Draft, Participant, Parts, Party, Policy, Role, Space, Table, analyses, document, lookups, policy};
 use crate::{
     check::Finding,
     layout::Layout,
@@ -60,6 +60,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
             },
         );
     }
+    let analyses = analyses::from_document(document.analyses, &mut findings);
     refuse_if_any(findings)?;
     Ok(Parts {
         id: document.id.0,
@@ -74,6 +75,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
         state: document.state.0.0,
         outputs: document.outputs.0.0,
         policy: Policy { min_count: document.policy.min_count.or(Some(1)), ..document.policy.into() },
+        analyses,
     })
 }
 
@@ -128,6 +130,7 @@ pub(super) fn from_draft(draft: Draft, nonce: [u8; 32]) -> Result<Parts, Vec<Fin
         state: "state".into(),
         outputs: "outputs".into(),
         policy: Policy { min_count: Some(draft.min_count), ..Policy::default() },
+        analyses: analyses::Analyses::default(),
     })
 }
 
@@ -149,6 +152,7 @@ pub(super) fn conclude(parts: Parts) -> Result<Space, Vec<Finding>> {
     folders(&parts, &mut findings);
     policy::conclude(&parts, &mut findings);
     lookups::conclude(&parts, &mut findings);
+    analyses::conclude(&parts, &mut findings);
     refuse_if_any(findings)?;
     Ok(Space { file: None, folder: PathBuf::new(), parts, parties })
 }

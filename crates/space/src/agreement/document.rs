@@ -14,7 +14,7 @@ use datafuse_core::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Role, lookups::LookupsSection};
+use super::{Role, analyses, lookups::LookupsSection};
 use crate::location::{DeliverPlace, Location, LocationProblem, MailboxPlace, QueuePlace};
 
 /// What stands between fact and remedy where both travel through serde as one text.
@@ -67,6 +67,9 @@ pub(super) struct Document {
     /// What may come out.
     #[serde(default)]
     pub(super) policy: Policy,
+    /// What a report says beside the overlap.
+    #[serde(default)]
+    pub(super) analyses: analyses::Document,
 }
 
 /// The version of the format of a space file.

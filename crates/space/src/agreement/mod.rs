@@ -6,6 +6,7 @@
 //!
 //! The epoch is not in the file: the workload's signed announcement in the mailbox says which is open.
 
+mod analyses;
 mod contract;
 mod document;
 mod lookups;
@@ -33,6 +34,7 @@ use crate::{
     location::{DeliverPlace, Location, MailboxPlace, QueuePlace},
 };
 
+pub use analyses::Analyses;
 pub use document::schema;
 pub use lookups::{LOOKUPS_PER_DAY, LookupAnswerForm, LookupPolicy, Lookups};
 pub use policy::{Policy, Rule, Strictest};
@@ -174,6 +176,7 @@ struct Parts {
     state: PathBuf,
     outputs: PathBuf,
     policy: Policy,
+    analyses: Analyses,
 }
 
 /// What is needed to found a space; the rest has its usual value.
@@ -444,6 +447,12 @@ impl Space {
         let participants =
             self.participants().filter_map(|(id, participant)| Some((participant.policy.min_count?, Some(id))));
         std::iter::once((self.parts.policy.min_count.unwrap_or(1), None)).chain(participants)
+    }
+
+    /// What a report says beside the overlap.
+    #[must_use]
+    pub fn analyses(&self) -> &Analyses {
+        &self.parts.analyses
     }
 
     /// Where a dataset of a holder lies, resolved.

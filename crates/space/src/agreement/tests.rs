@@ -365,7 +365,7 @@ prop_compose! {
             };
             (text.parse().unwrap(), participant)
         }).collect();
-        let kinds = kinds.iter().enumerate().map(|(i, text)| {
+        let kinds: Vec<Kind> = kinds.iter().enumerate().map(|(i, text)| {
             let column = |name: &str, profile, region: Option<&str>| Column {
                 name: name.to_owned(), profile, default_region: region.map(Into::into),
             };
@@ -376,6 +376,7 @@ prop_compose! {
             };
             Kind::new(text.parse().unwrap(), columns).unwrap()
         }).collect();
+        let order = kinds.iter().rev().map(|kind: &Kind| kind.name().clone()).collect::<Vec<_>>();
         Parts {
             id: space.parse().unwrap(),
             nonce,
@@ -402,6 +403,7 @@ prop_compose! {
                 lookups: redis.then(|| lookups(&nonce)),
                 ..Policy::default()
             },
+            analyses: Analyses { waterfall: if order.len() > 1 { order } else { Vec::new() } },
         }
     }
 }

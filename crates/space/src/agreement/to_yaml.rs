@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use datafuse_core::kind::{Column, Kind};
 
-use super::{Dataset, Participant, Parts, Policy, Role, Rule};
+use super::{Dataset, Participant, Parts, Policy, Role, Rule, analyses};
 use crate::location::{DeliverPlace, Location, MailboxPlace, QueuePlace};
 
 pub(super) fn write(parts: &Parts) -> String {
@@ -69,7 +69,8 @@ fn write_parts(out: &mut String, parts: &Parts) -> std::fmt::Result {
     writeln!(out, "policy:")?;
     let min_count = parts.policy.min_count.unwrap_or(1);
     writeln!(out, "  min_count: {min_count}  # the smallest count of distinct identifiers that a report shows")?;
-    write_rules(out, &parts.policy, "  ")
+    write_rules(out, &parts.policy, "  ")?;
+    analyses::write(out, &parts.analyses)
 }
 
 /// Writes the rules that a policy has beside `min_count`, a line each.

@@ -16,12 +16,13 @@ use datafuse_engine::{
     matching::{FusedInput, match_datasets},
     report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts},
     signed_report::{FileSet, Readers},
+    waterfall::WaterfallRows,
 };
 
 use super::{
     fuse, output,
     policy::{self, Question},
-    report_files,
+    report_files, waterfall,
 };
 use crate::{
     delivery::{self, Delivered},
@@ -104,10 +105,14 @@ fn make(
         }
         None => {
             let sets = question.admit(workload, event)?;
-            let mut inputs = gather(workload, event, holders, &accepted, progress)?;
+            let (mut inputs, waterfall) = gather(workload, event, holders, &accepted, progress)?;
             inputs.rules = question.rules(workload);
             progress(Stage::Reporting);
-            let report = Report::build(inputs)?;
+            let threshold = inputs.threshold.clone();
+            let mut report = Report::build(inputs)?;
+            if let Some(rows) = waterfall {
+                report.add_waterfall(&rows, &threshold);
+            }
             // Before anybody can see it: what is not remembered cannot be compared with.
             question.remember(workload, &report, &sets)?;
             report
@@ -141,11 +146,13 @@ fn gather(
     holders: &[Holder],
     accepted: &[Vec<AcceptedDataset>],
     progress: Progress<'_>,
-) -> Result<ReportInputs> {
+) -> Result<(ReportInputs, Option<WaterfallRows>)> {
     let open = workload.open_epoch()?;
     let secrets = workload.state().secrets(open.epoch)?;
     let brought: BTreeSet<&KindName> = accepted.iter().flatten().flat_map(|dataset| dataset.kinds.keys()).collect();
     let names: Vec<_> = holders.iter().map(|holder| holder.id.clone()).collect();
+    let counted = waterfall::count(workload, accepted, &names, &secrets, progress)?;
+    let (waterfall, mut tables) = counted.map_or_else(Default::default, |c| (Some(c.rows), c.tables));
     let mut kinds = Vec::new();
     for kind in brought {
         let mut inputs = Vec::new();
@@ -158,11 +165,7 @@ fn gather(
                     Some(fused) => {
                         counts.empty += fused.empty;
                         counts.invalid += fused.invalid;
-                        inputs.push(FusedInput {
-                            holder: index,
-                            path: workload.layout().fused().join(&fused.file),
-                            label: fuse::fused_label(&dataset.holder, &dataset.dataset, dataset.version, kind),
-                        });
+                        inputs.extend(fused_input(workload, index, dataset, kind));
                     }
                     // This dataset has no column for the kind.
                     None => counts.empty += dataset.rows,
@@ -174,16 +177,23 @@ fn gather(
         let done = AtomicU64::new(0);
         let told = |rows| progress(Stage::Matching { rows: done.fetch_add(rows, Ordering::Relaxed) + rows, of });
         let began = Instant::now();
-        let table = match_datasets(&inputs, &names, &secrets.store_key, workload.limits(), &told)?;
-        workload.metrics().matched(of, began.elapsed());
+        let table = match tables.remove(kind) {
+            Some(table) => table,
+            None => {
+                let table = match_datasets(&inputs, &names, &secrets.store_key, workload.limits(), &told)?;
+                workload.metrics().matched(of, began.elapsed());
+                table
+            }
+        };
         kinds.push(KindInputs { kind: kind.clone(), table, rows });
     }
-    Ok(ReportInputs {
+    let inputs = ReportInputs {
         kinds,
         threshold: policy::threshold(workload.space()),
         rules: Vec::new(),
         provenance: provenance(workload, event, holders, accepted)?,
-    })
+    };
+    Ok((inputs, waterfall))
 }
 
 fn provenance(
@@ -211,6 +221,21 @@ fn provenance(
         datasets: datasets.collect(),
         datafuse: env!("CARGO_PKG_VERSION").to_owned(),
         at: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string(),
+    })
+}
+
+/// The fused file of one kind of a dataset, as matching takes it; `None` where the dataset has no column for the kind.
+pub(super) fn fused_input(
+    workload: &Workload,
+    holder: usize,
+    dataset: &AcceptedDataset,
+    kind: &KindName,
+) -> Option<FusedInput> {
+    let fused = dataset.kinds.get(kind)?;
+    Some(FusedInput {
+        holder,
+        path: workload.layout().fused().join(&fused.file),
+        label: fuse::fused_label(&dataset.holder, &dataset.dataset, dataset.version, kind),
     })
 }
 

@@ -19,6 +19,7 @@ mod policy;
 mod report_files;
 mod roster;
 mod token_table;
+mod waterfall;
 
 pub use check_valid_customer::ANSWER_FILE;
 pub use lookup_error::LookupError;

@@ -221,7 +221,7 @@ fn digest(space: &Space, epoch: Epoch, asked: &[Asked<'_>]) -> Result<String> {
                 .iter()
                 .map(|(kind, summary)| {
                     let counts = &dataset.kinds[*kind];
-                    (kind.as_str(), (&summary.fused_set, counts.empty, counts.invalid))
+                    (kind.as_str(), (&summary.fused_set, counts.empty, counts.invalid, &counts.would_change))
                 })
                 .collect();
             (holder.id.as_str(), dataset.dataset.as_str(), dataset.rows, dataset.unauthenticated, kinds)
@@ -234,7 +234,11 @@ fn digest(space: &Space, epoch: Epoch, asked: &[Asked<'_>]) -> Result<String> {
         .filter_map(|rule| Some((rule.as_str(), space.strictest(rule, &concerned)?)))
         .map(|(rule, strictest)| (rule, strictest.limit, strictest.set_by_name()))
         .collect();
-    let question = (env!("CARGO_PKG_VERSION"), epoch.0, datasets, (min_count, set_by), rules);
+    // Which identifiers stand in one row is no matter of sets: rows are known by their files.
+    let waterfall = &space.analyses().waterfall;
+    let order: Vec<_> = waterfall.iter().map(KindName::as_str).collect();
+    let files: Vec<_> = asked.iter().filter(|_| !order.is_empty()).map(|asked| asked.dataset.sha256.as_str()).collect();
+    let question = (env!("CARGO_PKG_VERSION"), epoch.0, datasets, (min_count, set_by), rules, order, files);
     let question = serde_json::to_vec(&question).map_err(|_| Error::StateSealed)?;
     Ok(hex::encode(Sha256::digest(question)))
 }
