@@ -116,7 +116,8 @@ impl LookupError {
 /// Makes a request from identifiers, one a line. `at` is the present moment, in seconds since 1970.
 ///
 /// # Errors
-/// [`Error::Lookup`] for the kind and the lines; [`Error::NotApproved`], [`Error::NoEpoch`], [`Error::Protocol`].
+/// [`Error::Lookup`](crate::Error::Lookup) for the kind and the lines; [`Error::NotApproved`](crate::Error::NotApproved),
+/// [`Error::NoEpoch`](crate::Error::NoEpoch), [`Error::Protocol`](crate::Error::Protocol).
 pub fn ask(party: &Party, kind: Option<&KindName>, text: &str, at: u64, approval: Approval<'_>) -> Result<Asked> {
     let kind = choose(party, kind)?;
     let identifiers = identifiers(kind, text)?;
@@ -146,7 +147,7 @@ pub fn ask(party: &Party, kind: Option<&KindName>, text: &str, at: u64, approval
 /// Opens the answer to a request of this party; without an answer's text it is taken from the mailbox.
 ///
 /// # Errors
-/// [`Error::Lookup`]; [`Error::Protocol`] where it is no answer to this very request, or not the workload's.
+/// [`Error::Lookup`](crate::Error::Lookup); [`Error::Protocol`](crate::Error::Protocol) where it is no answer to this very request, or not the workload's.
 pub fn open_answer(party: &Party, request: &str, answer: Option<&str>) -> Result<Reply> {
     let request = from_text(request)?;
     let id = LookupRequest::decode(&request)?.header().id;
