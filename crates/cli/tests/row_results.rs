@@ -12,7 +12,8 @@ use world::World;
 const ACME: &str = "email,phone\nada@example.com,0470 00 00 01\nb@example.com,0470 00 00 02\neve@example.com,0470 00 00 03\n\
                     zoe@example.com,\n,\n";
 // Ada twice, with either identifier once; Bob with another address; Eve with another number.
-const GLOBEX: &str = "email,phone\nada@example.com,\n,0470 00 00 01\nbob@example.com,0470 00 00 02\neve@example.com,0470 00 00 09\n";
+const GLOBEX: &str =
+    "email,phone\nada@example.com,\n,0470 00 00 01\nbob@example.com,0470 00 00 02\neve@example.com,0470 00 00 09\n";
 
 /// Two holders who match on email and phone, with more in their agreement.
 fn world(more: &str, files: &[(&str, &str)]) -> World {

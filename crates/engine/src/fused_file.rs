@@ -313,7 +313,8 @@ impl FusedFile {
         let (head, last) = (&pages[0], &pages[pages.len() - 1]);
         let metadata = self.file.metadata();
         let group_rows = metadata.row_groups().get(head.row_group).map_or(0, RowGroupMetaData::num_rows);
-        let following = self.pages.iter().find(|page| page.row_group == last.row_group && page.number == last.number + 1);
+        let following =
+            self.pages.iter().find(|page| page.row_group == last.row_group && page.number == last.number + 1);
         let end = following.map_or(group_rows.unsigned_abs(), |page| page.first_row);
         let index = metadata.offset_index().and_then(|index| index.get(head.row_group)?.get(1)).ok_or_else(damaged)?;
         let locations = index.page_locations();

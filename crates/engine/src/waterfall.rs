@@ -139,8 +139,7 @@ fn match_in_windows(
                 bits: &bits,
                 counts: Mutex::new(vec![StepRows::default(); holders.len()]),
             };
-            let table =
-                match_visiting(&inputs, holders, store_key, &rest, &|rows| progress(position, rows), &marking)?;
+            let table = match_visiting(&inputs, holders, store_key, &rest, &|rows| progress(position, rows), &marking)?;
             let counts = marking.counts.into_inner().unwrap_or_else(PoisonError::into_inner);
             for (steps, counted) in steps.iter_mut().zip(counts) {
                 steps[position].add(counted);

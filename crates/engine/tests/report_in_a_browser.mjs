@@ -80,6 +80,7 @@ async function look(name) {
       await isAccessible(page);
       if (colorScheme === 'dark') return;
       for (const [position, kind] of kinds(report).entries()) await figures(page, kind, position);
+      await waterfall(page, report.waterfall);
       await withheldCounts(page, report);
       await pointing(page);
       await keyboard(page);
@@ -250,6 +251,18 @@ async function figures(page, { kind, overlap, parties }, position) {
     // Small pieces are drawn larger than they are, and there are gaps between pieces.
     assert.ok(Math.abs(length - (row.full * rows) / largest) < row.full * 0.03 + 2, `${holder}: ${length} of ${row.full}`);
     assert.equal(row.classes.includes('mixed'), matched === null && unique > 0);
+  });
+}
+
+async function waterfall(page, waterfall) {
+  if (!waterfall) return assert.equal(await page.getByText('Which identifier did it').count(), 0);
+  const lines = await rowsOf(page, 'Rows by identifier kind');
+  assert.equal(lines.length, Math.min(waterfall.holders.length, ROWS));
+  lines.forEach((row, at) => {
+    const { holder, rows, steps, matched } = waterfall.holders[at];
+    const share = rows && matched !== null ? `${(Math.round((matched * 1000) / rows) / 10).toFixed(1)} %` : '-';
+    assert.deepEqual(row.cells, [holder, '', ...steps.map((step) => words(step.rows)), words(matched), share]);
+    assert.equal(row.classes.includes('hatch'), matched === null, `${holder} is hatched where withheld`);
   });
 }
 

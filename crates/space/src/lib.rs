@@ -30,8 +30,8 @@ mod readership;
 mod testing;
 
 pub use agreement::{
-    Analyses, Dataset, Draft, LookupAnswerForm, LookupPolicy, Lookups, Participant, Party, Policy, Role, Rule, Space, Strictest,
-    Table,
+    Analyses, Dataset, Draft, LookupAnswerForm, LookupPolicy, Lookups, Participant, Party, Policy, Role, Rule, Space,
+    Strictest, Table,
 };
 pub use check::{Finding, Severity};
 pub use durable::make_folder;

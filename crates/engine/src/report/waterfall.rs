@@ -77,10 +77,8 @@ impl Report {
             };
             let rows = cell(*rows, "rows");
             let by = counted.order.iter().zip(steps);
-            let by = by.map(|(kind, step)| Step {
-                kind: kind.clone(),
-                rows: cell(step.first, &format!("steps[{kind}]")),
-            });
+            let by =
+                by.map(|(kind, step)| Step { kind: kind.clone(), rows: cell(step.first, &format!("steps[{kind}]")) });
             let by = by.collect();
             let matched = cell(steps.iter().map(|step| step.first).sum(), "matched");
             holders.push(HolderWaterfall { holder: holder.clone(), rows, steps: by, matched });
@@ -152,7 +150,10 @@ mod tests {
         Threshold { min_count, set_by: "globex".to_owned() }
     }
 
-    fn counted(holders: &[(&str, u64, [(u64, u64); 2])]) -> WaterfallRows {
+    /// A holder, its rows, and of each step how many match and how many match first.
+    type Counted<'a> = (&'a str, u64, [(u64, u64); 2]);
+
+    fn counted(holders: &[Counted<'_>]) -> WaterfallRows {
         let step = |(matched, first)| StepRows { matched, first };
         WaterfallRows {
             order: vec!["email".parse().unwrap(), "phone".parse().unwrap()],

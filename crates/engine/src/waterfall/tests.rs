@@ -76,7 +76,8 @@ fn naive(datasets: &[Rows], kinds: usize, holders: usize) -> Vec<Vec<StepRows>> 
     let mut steps = vec![vec![StepRows::default(); kinds]; holders];
     for (holder, rows) in datasets {
         for ids in rows {
-            let by: Vec<_> = (0..kinds).filter(|kind| ids[*kind].is_some_and(|id| of_key[&(*kind, id)].len() > 1)).collect();
+            let by: Vec<_> =
+                (0..kinds).filter(|kind| ids[*kind].is_some_and(|id| of_key[&(*kind, id)].len() > 1)).collect();
             for kind in &by {
                 steps[*holder][*kind].matched += 1;
                 steps[*holder][*kind].first += u64::from(by[0] == *kind);

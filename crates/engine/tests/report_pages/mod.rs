@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use datafuse_engine::match_table::{HolderSet, MatchTable};
 use datafuse_engine::report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold};
+use datafuse_engine::waterfall::{HolderRows, StepRows, WaterfallRows};
 
 /// One report with a name for its files.
 pub(crate) struct Page {
@@ -28,6 +29,8 @@ pub(crate) fn all() -> Vec<Page> {
         page("two", vec![("email", two())], 1),
         page("three", vec![("email", three(1_203))], 1),
         page("several-kinds", vec![("email", three(1_203)), ("phone", two()), ("iban", two())], 1),
+        with_waterfall(page("waterfall", vec![("email", three(1_203)), ("phone", two())], 1), 1),
+        with_waterfall(page("waterfall-withheld", vec![("email", three(1_203)), ("phone", two())], 100), 100),
         page("two-withheld", vec![("email", table(&["acme", "globex"], &[(&[0], 90), (&[0, 1], 3), (&[1], 80)]))], 5),
         page("three-withheld", vec![("email", three(7))], 50),
         page("four", vec![("email", many(4))], 1),
@@ -45,6 +48,23 @@ pub(crate) fn all() -> Vec<Page> {
         page("long-names", vec![("email", long_names())], 1),
         hostile,
     ]
+}
+
+/// Adds steps to a page of two kinds; the second holder matches by the second kind alone in 47 rows.
+fn with_waterfall(mut page: Page, min_count: u64) -> Page {
+    let funnels: Vec<_> = page.report.kinds().next().map(|kind| kind.parties.to_vec()).unwrap_or_default();
+    let counted = WaterfallRows {
+        order: vec!["email".parse().unwrap(), "phone".parse().unwrap()],
+        holders: (funnels.iter().zip([512, 47, 0]))
+            .map(|(funnel, first)| {
+                let matched = funnel.matched.unwrap();
+                let steps = vec![StepRows { matched, first: matched }, StepRows { matched: first, first }];
+                HolderRows { holder: funnel.holder.clone(), rows: funnel.rows.unwrap(), steps }
+            })
+            .collect(),
+    };
+    page.report.add_waterfall(&counted, &Threshold { min_count, set_by: "globex".into() });
+    page
 }
 
 fn three(all: u64) -> MatchTable {

@@ -15,7 +15,9 @@ use datafuse_core::{
     name::PublicName,
 };
 
-use super::{Dataset, Draft, Participant, Parts, Party, Policy, Role, Space, Table, analyses, document, lookups, policy};
+use super::{
+    Dataset, Draft, Participant, Parts, Party, Policy, Role, Space, Table, analyses, document, lookups, policy,
+};
 use crate::{
     check::Finding,
     layout::Layout,

@@ -52,7 +52,9 @@ pub(super) fn count(
     let passes = passes(&datasets, workload.limits());
     let of: Vec<u64> = order
         .iter()
-        .map(|kind| all().filter_map(|(_, dataset)| dataset.kinds.get(kind)).map(|fused| fused.fused).sum::<u64>() * passes)
+        .map(|kind| {
+            all().filter_map(|(_, dataset)| dataset.kinds.get(kind)).map(|fused| fused.fused).sum::<u64>() * passes
+        })
         .collect();
     let done: Vec<_> = order.iter().map(|_| AtomicU64::new(0)).collect();
     let told = |kind: usize, rows| {
@@ -60,8 +62,7 @@ pub(super) fn count(
         progress(Stage::Matching { rows, of: of[kind] });
     };
     let began = Instant::now();
-    let (tables, rows) =
-        match_in_order(&kinds, &datasets, names, &secrets.store_key, workload.limits(), &told)?;
+    let (tables, rows) = match_in_order(&kinds, &datasets, names, &secrets.store_key, workload.limits(), &told)?;
     workload.metrics().matched(of.iter().sum(), began.elapsed());
     // A kind that nobody brought was not matched.
     let brought = |kind: &KindName| all().any(|(_, dataset)| dataset.kinds.contains_key(kind));
