@@ -10,7 +10,7 @@
 //! Duplicates within a holder, in one file or several, count once.
 //!
 //! Where rows matter and not only keys ([`crate::waterfall`]), each range is read a second time once its table is full, and a
-//! [`Visitor`] sees every row with the holders of its key.
+//! `Visitor` sees every row with the holders of its key.
 
 mod visit;
 
