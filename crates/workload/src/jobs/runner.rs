@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use ulid::Ulid;
@@ -12,6 +13,9 @@ use ulid::Ulid;
 use crate::error::{Error, Result};
 
 const FOLDER: &str = "runners";
+
+/// The age from which a file without its name is nobody's.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// This process, as long as the value lives.
 #[derive(Debug)]
@@ -35,13 +39,22 @@ impl Runner {
         let lock = unnamed.persist(&path).map_err(|error| wrong(error.error))?;
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let other = name.to_str().and_then(|name| name.strip_suffix(".lock"));
-            if other.is_some_and(|other| other != id && !is_alive(state, other)) {
+            let nobodys = match name.to_str().and_then(|name| name.strip_suffix(".lock")) {
+                Some(other) => other != id && !is_alive(state, other),
+                None => is_abandoned(&entry),
+            };
+            if nobodys {
                 let _ = fs::remove_file(entry.path());
             }
         }
         Ok(Self { id, path, _lock: lock })
     }
+}
+
+/// Tells whether a file on its way to its name is left of a process that was killed: one of a process at work gets its name at once.
+fn is_abandoned(entry: &fs::DirEntry) -> bool {
+    let modified = entry.metadata().and_then(|data| data.modified());
+    modified.ok().and_then(|time| time.elapsed().ok()).is_some_and(|age| age > ABANDONED)
 }
 
 impl Drop for Runner {

@@ -92,9 +92,15 @@ fn a_job_whose_process_is_gone_shows_as_interrupted() {
     assert_eq!(states(&fixture.read()), expected);
     let failed = Jobs::read(fixture.path()).unwrap().list(10, true).unwrap();
     assert_eq!(states(&failed), expected[1..]);
-    // The next process to enter tidies up.
+    // One that was killed before its file had a name left that file too.
+    let [abandoned, fresh] = [".tmpA", ".tmpB"].map(|name| path.with_file_name(name));
+    let days_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 60 * 60);
+    std::fs::File::create(&abandoned).unwrap().set_modified(days_ago).unwrap();
+    std::fs::write(&fresh, "").unwrap();
+    // The next process to enter tidies up, and touches nothing that may be of a process at work.
     fixture.jobs().started(&event("3-0"), None).unwrap();
-    assert!(!path.exists());
+    assert!(!path.exists() && !abandoned.exists());
+    assert!(fresh.exists());
 }
 
 #[test]
