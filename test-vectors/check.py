@@ -283,6 +283,128 @@ def refuse_message(v):
     open_message(unhex(v["bytes"]), unhex(v["receive_secret"]), expected)
 
 
+REQUEST = (32, int, 16, 65, 65, str, str, 16, int, int, 32, bytes, 64)
+ANSWER = (32, int, 16, 32, 65, 65, int, 32, bytes, 64)
+BARE = (32, int, 16, 65, str, str, 16, 32)
+KIND = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
+
+
+def request_info(root, epoch, request, asker, workload, kind, profile, key_id, serial, at):
+    names = asker, workload, kind.encode(), profile.encode()
+    return lp(b"datafuse/v1/lookup-request", root, u64(epoch), request, *names, key_id, u64(serial), u64(at))
+
+
+def answer_info(root, epoch, request, digest, asker, workload, at):
+    return lp(b"datafuse/v1/lookup-answer", root, u64(epoch), request, digest, asker, workload, u64(at))
+
+
+def read_request(data):
+    *header, enc, ciphertext, signature = cbor(data, REQUEST)
+    check_name(header[3])
+    check_name(header[4])
+    if not KIND.fullmatch(header[5]):
+        raise Refused("invalid id")
+    return header, enc, ciphertext, signature
+
+
+def open_request(data, receive_secret):
+    header, enc, ciphertext, signature = read_request(data)
+    info = request_info(*header)
+    verify(header[3], lp(info, enc, ciphertext), signature)
+    (tokens,) = cbor(hpke_open(receive_secret, enc, info, ciphertext), (bytes,))
+    if len(tokens) % 32 or not 1 <= len(tokens) // 32 <= 1000:
+        raise Refused("malformed")
+    return header, [tokens[at : at + 32] for at in range(0, len(tokens), 32)]
+
+
+def check_request(v):
+    keys, receive_secret = keys_of(unhex(v["asker_keys"])), unhex(v["receive_secret"])
+    header = [unhex(v["root"]), v["epoch"], unhex(v["id"]), keys["name"], parse_name(v["workload"]), v["kind"], v["profile"]]
+    header += [unhex(v["key_id"]), v["serial"], v["at"]]
+    info, tokens = request_info(*header), list(map(unhex, v["tokens"]))
+    same("info", info.hex(), v["info"])
+    payload = cbor_bytes([1, b"".join(tokens)])
+    same("payload", payload.hex(), v["payload"])
+    same("what opens", open_request(unhex(v["bytes"]), receive_secret), (header, tokens))
+    enc, ciphertext = hpke_seal(unhex(v["ephemeral_ikm"]), x25519_public(receive_secret), info, payload)
+    signature = sign(keys, lp(info, enc, ciphertext))
+    same("bytes", cbor_bytes([1, *header, enc, ciphertext, signature]).hex(), v["bytes"])
+
+
+def read_bare(data):
+    header = cbor(data, BARE)
+    check_name(header[3])
+    if not KIND.fullmatch(header[4]):
+        raise Refused("invalid id")
+    return header
+
+
+def bare_id(data):
+    return hashlib.sha256(lp(b"datafuse/v1/bare-token", data)).digest()[:16]
+
+
+def check_bare(v):
+    fields = [unhex(v["root"]), v["epoch"], unhex(v["nonce"]), parse_name(v["asker"]), v["kind"], v["profile"]]
+    fields += [unhex(v["key_id"]), unhex(v["token"])]
+    data = cbor_bytes([1, *fields])
+    same("bytes", data.hex(), v["bytes"])
+    same("what is read", read_bare(data), fields)
+    same("id", bare_id(data).hex(), v["id"])
+
+
+def asked(data):
+    """Root, epoch, id and asker of a request, or of a bare token, which is an array of nine."""
+    if data[:1] == b"\x89":
+        root, epoch, _, asker, *_ = read_bare(data)
+        return root, epoch, bare_id(data), asker
+    return tuple(read_request(data)[0][:4])
+
+
+def open_answer(data, request, workload, receive_secret):
+    *header, enc, ciphertext, signature = cbor(data, ANSWER)
+    root, epoch, number, digest, asker, signer, _ = header
+    check_name(asker)
+    check_name(signer)
+    wanted_root, wanted_epoch, wanted_number, wanted_asker = asked(request)
+    pairs = {
+        "root": (root, wanted_root),
+        "epoch": (epoch, wanted_epoch),
+        "request": (number, wanted_number),
+        "request's SHA-256": (digest, hashlib.sha256(request).digest()),
+        "asker": (asker, wanted_asker),
+        "workload": (signer, workload),
+    }
+    for field, (found, wanted) in pairs.items():
+        if found != wanted:
+            raise Refused(f"mismatch of {field}")
+    info = answer_info(*header)
+    verify(signer, lp(info, enc, ciphertext), signature)
+    reply = cbor(hpke_open(receive_secret, enc, info, ciphertext), (str, int, int, bool, bytes))
+    return header, reply
+
+
+def check_answer(v):
+    asker, workload, request = keys_of(unhex(v["asker_keys"])), keys_of(unhex(v["workload_keys"])), unhex(v["request"])
+    root, epoch, number, name = asked(request)
+    same("asker", name, asker["name"])
+    header = [root, epoch, number, hashlib.sha256(request).digest(), name, workload["name"], v["at"]]
+    info = answer_info(*header)
+    same("info", info.hex(), v["info"])
+    known = b"".join(known.to_bytes(4, "big") for known in v["known"])
+    reply = [v["refused"], v["holders"], v["at_least"], v["counts"], known]
+    payload = cbor_bytes([1, *reply])
+    same("payload", payload.hex(), v["payload"])
+    same("what opens", open_answer(unhex(v["bytes"]), request, workload["name"], asker["receive"]), (header, reply))
+    enc, ciphertext = hpke_seal(unhex(v["ephemeral_ikm"]), x25519_public(asker["receive"]), info, payload)
+    signature = sign(workload, lp(info, enc, ciphertext))
+    same("bytes", cbor_bytes([1, *header, enc, ciphertext, signature]).hex(), v["bytes"])
+
+
+def refuse_answer(v):
+    receive = keys_of(unhex(v["asker_keys"]))["receive"]
+    open_answer(unhex(v["bytes"]), unhex(v["request"]), parse_name(v["workload"]), receive)
+
+
 def announced(root, epoch, serial, dataset_key, message_key):
     return lp(b"datafuse/v1/announcement", root, u64(epoch), u64(serial), dataset_key, message_key)
 
@@ -506,6 +628,9 @@ GOOD = {
     "rotation_v1": check_rotation,
     "enrolment_v1": check_enrolment,
     "message_v1": check_message,
+    "lookup_request_v1": check_request,
+    "lookup_answer_v1": check_answer,
+    "bare_token_v1": check_bare,
     "announcement_v1": check_announcement,
     "status_v1": check_status,
     "audit_line_v1": check_audit_line,
@@ -523,6 +648,9 @@ BAD = {
     "enrolment_v1_bad_parts": refuse_parts,
     "message_v1_bad_header": refuse_message,
     "message_v1_bad_bytes": refuse_message,
+    "lookup_request_v1_bad": lambda v: open_request(unhex(v["bytes"]), unhex(v["receive_secret"])),
+    "lookup_answer_v1_bad": refuse_answer,
+    "bare_token_v1_bad": lambda v: read_bare(unhex(v["bytes"])),
     "announcement_v1_bad": refuse_announcement,
     "status_v1_bad": refuse_status,
     "audit_line_v1_bad": refuse_audit_line,

@@ -49,9 +49,12 @@ def cbor_head(data, at):
     return major, number, at + 1 + size, number >= (24, 256, 1 << 16, 1 << 32)[info - 24]
 
 
+SIMPLE = {b"\xf4": False, b"\xf5": True, b"\xf6": None}
+
+
 def cbor_item(data, at):
-    if data[at : at + 1] == b"\xf6":
-        return None, at + 1
+    if data[at : at + 1] in SIMPLE:
+        return SIMPLE[data[at : at + 1]], at + 1
     major, number, at, shortest = cbor_head(data, at)
     if number is None or not shortest or major not in (0, 2, 3, 4):
         raise Refused("malformed")
@@ -91,7 +94,7 @@ def cbor(data, form):
 def fits(item, form):
     """A type; a number n for n bytes; a tuple for an array of these; [form] for any number of them; {form} for it or null."""
     if isinstance(form, type):
-        return isinstance(item, form)
+        return isinstance(item, form) and isinstance(item, bool) == (form is bool)
     if isinstance(form, int):
         return isinstance(item, bytes) and len(item) == form
     if isinstance(form, set):
@@ -114,6 +117,8 @@ def cbor_bytes(item):
 
     if item is None:
         return b"\xf6"
+    if isinstance(item, bool):
+        return b"\xf5" if item else b"\xf4"
     if isinstance(item, int):
         return head(0, item)
     if isinstance(item, bytes):

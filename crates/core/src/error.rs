@@ -194,6 +194,12 @@ impl Error {
                  says and belongs to that party"
                     .into()
             }
+            Self::Mismatch { what: "list", field: "holder", .. } => {
+                "a list opens with the key file of the holder for whom it was made: --key FILE".into()
+            }
+            Self::Mismatch { what: "list", .. } => {
+                "give the space.yaml of the space in which the list was made, with its workload's name".into()
+            }
             Self::Mismatch { .. } => "check that the file lies where space.yaml says and belongs to that party".into(),
             Self::StaleVersion { .. } => "protect the dataset again: each run of protect makes a newer version".into(),
             Self::InvalidToken { .. } => {

@@ -3,7 +3,7 @@
 //! A request carries tokens, sealed to the workload's message key and signed by the asker; the answer is sealed to the asker and signed
 //! by the workload, and bound to the very bytes of the request. Encodings, deterministic CBOR:
 //! - request: `[1, root, epoch, id, asker, workload, kind, profile, key id, serial, at, enc, ciphertext, signature]`, sealed `[1, tokens]`
-//! - answer: `[1, root, epoch, id, SHA-256 of the request, asker, workload, at, enc, ciphertext, signature]`, sealed [`Reply`]
+//! - answer, also that to a [bare token](BareToken): `[1, root, epoch, id, SHA-256 of the request, asker, workload, at, enc, ciphertext, signature]`, sealed [`Reply`]
 //!
 //! What stands in clear enters `info` whole, as in [messages](crate::message). Whether an id was seen before, and what the agreement
 //! allows, is not known here.
@@ -25,10 +25,17 @@ use crate::{
     token::Token,
 };
 
+mod bare;
+
+pub use bare::{Asked, BareHeader, BareToken};
+
 const VERSION: u64 = 1;
 const REQUEST: &str = "look-up";
 const ANSWER: &str = "answer";
 const MAX_PROFILE_BYTES: usize = 1024;
+
+/// What is sealed beside tokens: three heads of CBOR in at least four bytes, and the tag.
+const SEALED_BEYOND_TOKENS: usize = 4 + 16;
 
 /// The most tokens of one request: with them an event stays below 64 KiB.
 pub const MAX_TOKENS: usize = 1000;
@@ -165,6 +172,12 @@ impl LookupRequest {
         &self.header
     }
 
+    /// How many tokens it brings, by its length: anybody can tell.
+    #[must_use]
+    pub fn customers(&self) -> usize {
+        self.sealed.ciphertext.len().saturating_sub(SEALED_BEYOND_TOKENS) / Token::BYTES
+    }
+
     /// Verifies the asker's signature, as anybody can.
     ///
     /// # Errors
@@ -273,6 +286,16 @@ impl AnswerHeader {
 #[must_use]
 pub fn request_digest(request: &[u8]) -> [u8; 32] {
     Sha256::digest(request).into()
+}
+
+/// The word under which an answer lies in the mailbox: SHA-256 over asker and request id, 16 bytes as hex.
+///
+/// Ids are their askers' choice: were the name the id alone, the answer to somebody who repeats another's id would lie in the place of
+/// the other's.
+#[must_use]
+pub fn answer_word(asker: &PublicName, id: &RequestId) -> String {
+    let named = Lp::labelled("datafuse/v1/lookup-answer-name").field(&asker.to_bytes()).field(id.as_bytes());
+    hex::encode(&Sha256::digest(named.into_bytes())[..16])
 }
 
 /// What an answer says.
@@ -442,19 +465,18 @@ impl LookupAnswer {
         &self.header
     }
 
-    /// Verifies that it answers these very bytes of a request and is signed by a workload of these names.
+    /// Verifies that it answers these very bytes of a request or bare token and is signed by a workload of these names.
     ///
     /// # Errors
-    /// [`Error::Mismatch`], [`Error::BadSignature`]; those of [`LookupRequest::decode`].
+    /// [`Error::Mismatch`], [`Error::BadSignature`]; those of [`Asked::decode`].
     pub fn verify(&self, request: &[u8], workload: &[PublicName]) -> Result<()> {
-        let asked = LookupRequest::decode(request)?;
-        let asked = asked.header();
+        let asked = Asked::decode(request)?;
         let header = &self.header;
-        same(ANSWER, "root", &asked.root, &header.root, ToString::to_string)?;
-        same(ANSWER, "epoch", &asked.epoch, &header.epoch, ToString::to_string)?;
-        same(ANSWER, "request", &asked.id, &header.id, ToString::to_string)?;
+        same(ANSWER, "root", asked.root(), &header.root, ToString::to_string)?;
+        same(ANSWER, "epoch", &asked.epoch(), &header.epoch, ToString::to_string)?;
+        same(ANSWER, "request", &asked.id(), &header.id, ToString::to_string)?;
         same(ANSWER, "request's SHA-256", &request_digest(request), &header.request, |digest| hex::encode(digest))?;
-        same(ANSWER, "asker", &asked.asker, &header.asker, PublicName::fingerprint)?;
+        same(ANSWER, "asker", asked.asker(), &header.asker, PublicName::fingerprint)?;
         if !workload.contains(&header.workload) {
             let expected = workload.first().map(PublicName::fingerprint).unwrap_or_default();
             let found = header.workload.fingerprint();

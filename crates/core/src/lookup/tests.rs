@@ -135,6 +135,9 @@ fn no_token_and_too_many_are_refused() {
         let made = LookupRequest::seal(header(&asker, &workload), &tokens(count), &key, asker.identity(), &mut rng);
         assert!(matches!(made, Err(Error::Malformed { .. })), "{count}");
     }
+    for count in [1, 2, 7, 8, 9, 100, MAX_TOKENS] {
+        assert_eq!(request(&asker, &workload, count).customers(), count);
+    }
     let largest = request(&asker, &workload, MAX_TOKENS);
     assert!(to_text(&largest.encode()).len() < 60 * 1024);
 }
@@ -156,4 +159,14 @@ fn debug_says_nothing_of_what_was_found_and_text_reads_back() {
     assert!(!format!("{:?}", Reply::Found(found)).contains("777"));
     assert_eq!(from_text(&format!("{}\n", to_text(b"abc"))).unwrap(), b"abc");
     assert!(from_text("not base64!").is_err());
+}
+
+#[test]
+fn answers_to_two_askers_with_one_id_lie_in_two_places() {
+    let (asker, other) = (test_keys(1).identity().public_name(), test_keys(2).identity().public_name());
+    let word = answer_word(&asker, &RequestId([9; 16]));
+    assert_eq!(word.len(), 32);
+    assert_eq!(word, answer_word(&asker, &RequestId([9; 16])));
+    assert_ne!(word, answer_word(&other, &RequestId([9; 16])));
+    assert_ne!(word, answer_word(&asker, &RequestId([8; 16])));
 }

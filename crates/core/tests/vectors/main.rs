@@ -13,6 +13,7 @@ mod dsse;
 mod enrolment;
 mod harness;
 mod keys;
+mod lookup;
 mod message;
 mod public_name;
 mod root;
