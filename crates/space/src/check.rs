@@ -62,7 +62,7 @@ impl Finding {
         Self::new(Severity::Error, place, message, remedy)
     }
 
-    fn new(
+    pub(crate) fn new(
         severity: Severity,
         place: impl Into<String>,
         message: impl Into<String>,
@@ -105,6 +105,7 @@ pub fn check(space: &Space) -> Vec<Finding> {
     people(space, &mut findings);
     datasets(space, &mut findings);
     places(space, &mut findings);
+    bare_lookups(space, &mut findings);
     if space.min_count() == 1 {
         findings.push(Finding::new(
             Severity::Warning,
@@ -113,8 +114,25 @@ pub fn check(space: &Space) -> Vec<Finding> {
             "set policy.min_count to 5 or more, unless the data is made up",
         ));
     }
+    space.check_outputs(&mut findings);
+    space.check_privacy(&mut findings);
     findings.sort_by_key(|finding| finding.severity);
     findings
+}
+
+/// Says what is given up where look-ups need neither seal nor signature.
+fn bare_lookups(space: &Space, findings: &mut Vec<Finding>) {
+    for asker in space.bare_askers() {
+        findings.push(Finding::new(
+            Severity::Warning,
+            "policy.lookups.bare",
+            format!(
+                "look-ups for {asker} need no seal and no signature: whoever can put events into the queue spends its look-ups of \
+                 the day, and whoever reads the queue sees which of them ask for the same customer"
+            ),
+            format!("remove {asker} from bare, and send sealed requests (datafuse token make), unless its systems can only send a token"),
+        ));
+    }
 }
 
 fn identifiers(space: &Space, findings: &mut Vec<Finding>) {

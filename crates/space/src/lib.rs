@@ -30,8 +30,9 @@ mod readership;
 mod testing;
 
 pub use agreement::{
-    Analyses, Dataset, Draft, LookupAnswerForm, LookupPolicy, Lookups, Participant, Party, Policy, Role, Rule, Space,
-    Strictest, Table,
+    AggregateOver, AggregateRequest, Analyses, ColumnUse, Dataset, DifferentialPrivacy, Draft, List, LookupAnswerForm,
+    LookupPolicy, Lookups, MAX_NOISY_HOLDERS, Output, OutputLeftOut, Participant, Party, Policy, Role, Rule, Space,
+    Strictest, StrictestEpsilon, Table,
 };
 pub use check::{Finding, Severity};
 pub use durable::make_folder;

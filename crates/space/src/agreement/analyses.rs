@@ -3,20 +3,42 @@
 //! All participants look at the same file, so what stands here is what all of them agreed to. Without it a report has none of
 //! these sections.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
 
-use datafuse_core::id::KindName;
+use datafuse_core::id::{DatasetId, KindName, ParticipantId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Parts, document::Text, to_yaml::scalar};
+use super::{
+    Participant, Parts,
+    aggregates::{self, AggregateRequest, AggregateSection},
+    document::Text,
+    lists::{self, List},
+    to_yaml::scalar,
+};
 use crate::check::Finding;
+
+impl Analyses {
+    /// Whether something is asked for that follows from rows, and not from sets of identifiers alone.
+    #[must_use]
+    pub fn look_at_rows(&self) -> bool {
+        let Self { waterfall, lists, aggregates } = self;
+        !(waterfall.is_empty() && lists.is_empty() && aggregates.is_empty())
+    }
+}
 
 /// What a report says beside the overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Analyses {
     /// The identifier kinds in the order in which rows are matched by them; empty where no waterfall is asked for.
     pub waterfall: Vec<KindName>,
+    /// The lists of rows, by the holder that receives one.
+    pub lists: BTreeMap<ParticipantId, List>,
+    /// What is computed of kept columns of common customers, by name.
+    pub aggregates: BTreeMap<DatasetId, AggregateRequest>,
 }
 
 /// What a report says beside the overlap.
@@ -27,10 +49,20 @@ pub(super) struct Document {
     /// and so on.
     #[schemars(length(min = 2), extend("uniqueItems" = true))]
     pub(super) waterfall: Option<Vec<Text<KindName>>>,
+    /// For each holder that receives a list of its own rows: which. Every other holder in it has to allow it in its own policy.
+    #[serde(default)]
+    pub(super) lists: BTreeMap<Text<ParticipantId>, lists::Document>,
+    /// Counts, sums, means and quantile buckets of kept columns of common customers, by name.
+    #[serde(default)]
+    pub(super) aggregates: BTreeMap<Text<DatasetId>, AggregateSection>,
 }
 
 /// Takes what a file says.
-pub(super) fn from_document(document: Document, findings: &mut Vec<Finding>) -> Analyses {
+pub(super) fn from_document(
+    document: Document,
+    participants: &BTreeMap<ParticipantId, Participant>,
+    findings: &mut Vec<Finding>,
+) -> Analyses {
     let waterfall = document.waterfall.map(|kinds| kinds.into_iter().map(|kind| kind.0).collect::<Vec<_>>());
     if waterfall.as_ref().is_some_and(|kinds| kinds.len() < 2) {
         findings.push(Finding::error(
@@ -39,12 +71,16 @@ pub(super) fn from_document(document: Document, findings: &mut Vec<Finding>) -> 
             "list them in the order in which they are tried, such as [email, phone]; or remove the line",
         ));
     }
-    Analyses { waterfall: waterfall.unwrap_or_default() }
+    let lists = document.lists.into_iter().map(|(holder, list)| (holder.0, list.into())).collect();
+    let aggregates = aggregates::from_document(document.aggregates, participants, findings);
+    Analyses { waterfall: waterfall.unwrap_or_default(), lists, aggregates }
 }
 
 /// Checks that what is asked for is there.
 pub(super) fn conclude(parts: &Parts, findings: &mut Vec<Finding>) {
     let known: Vec<_> = parts.kinds.iter().map(|kind| kind.name().as_str()).collect();
+    lists::conclude(parts, findings);
+    aggregates::conclude(parts, findings);
     let mut seen = BTreeSet::new();
     for kind in &parts.analyses.waterfall {
         if !known.contains(&kind.as_str()) {
@@ -70,8 +106,16 @@ pub(super) fn write(out: &mut String, analyses: &Analyses) -> std::fmt::Result {
         return Ok(());
     }
     out.push_str("\n# What reports say beside the overlap.\nanalyses:\n");
-    let kinds: Vec<_> = analyses.waterfall.iter().map(|kind| scalar(kind.as_str())).collect();
-    writeln!(out, "  waterfall: [{}]  # rows that match by the first of these, else by the next", kinds.join(", "))
+    if !analyses.waterfall.is_empty() {
+        let kinds: Vec<_> = analyses.waterfall.iter().map(|kind| scalar(kind.as_str())).collect();
+        writeln!(
+            out,
+            "  waterfall: [{}]  # rows that match by the first of these, else by the next",
+            kinds.join(", ")
+        )?;
+    }
+    lists::write(out, &analyses.lists)?;
+    aggregates::write(out, &analyses.aggregates)
 }
 
 #[cfg(test)]

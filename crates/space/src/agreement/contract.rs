@@ -16,7 +16,8 @@ use datafuse_core::{
 };
 
 use super::{
-    Dataset, Draft, Participant, Parts, Party, Policy, Role, Space, Table, analyses, document, lookups, policy,
+    Dataset, Draft, Participant, Parts, Party, Policy, Role, Space, Table, analyses, document, lookups, outputs,
+    policy, privacy,
 };
 use crate::{
     check::Finding,
@@ -62,7 +63,7 @@ pub(super) fn from_document(document: document::Document) -> Result<Parts, Vec<F
             },
         );
     }
-    let analyses = analyses::from_document(document.analyses, &mut findings);
+    let analyses = analyses::from_document(document.analyses, &participants, &mut findings);
     refuse_if_any(findings)?;
     Ok(Parts {
         id: document.id.0,
@@ -154,6 +155,8 @@ pub(super) fn conclude(parts: Parts) -> Result<Space, Vec<Finding>> {
     folders(&parts, &mut findings);
     policy::conclude(&parts, &mut findings);
     lookups::conclude(&parts, &mut findings);
+    outputs::conclude(&parts, &mut findings);
+    privacy::conclude(&parts, &mut findings);
     analyses::conclude(&parts, &mut findings);
     refuse_if_any(findings)?;
     Ok(Space { file: None, folder: PathBuf::new(), parts, parties })
@@ -206,8 +209,7 @@ fn participants(parts: &Parts, findings: &mut Vec<Finding>) {
         }
         let mut places = BTreeSet::new();
         for place in &participant.deliver {
-            let tidied = place.as_path().map(|path| tidy(path).to_string_lossy().into_owned());
-            if !places.insert(tidied.unwrap_or_else(|| place.to_string())) {
+            if !places.insert(place.tidied()) {
                 findings.push(Finding::error(at(".deliver"), "a place is given twice", "keep one of each"));
             }
         }

@@ -4,7 +4,13 @@
 //! Values are parsed where they stand, so that an error has a line; it names the rule and never the value, because any file
 //! at all may be given as a space file.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use datafuse_core::{
     id::{DatasetId, KindName, ParticipantId, SpaceId},
@@ -14,7 +20,7 @@ use datafuse_core::{
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Role, analyses, lookups::LookupsSection};
+use super::{ColumnUse, DifferentialPrivacy, Output, Role, analyses, lookups::LookupsSection};
 use crate::location::{DeliverPlace, Location, LocationProblem, MailboxPlace, QueuePlace};
 
 /// What stands between fact and remedy where both travel through serde as one text.
@@ -208,6 +214,16 @@ pub(super) struct Policy {
     /// By how many identifiers a dataset has to differ from each that was reported with the same partner before.
     #[schemars(range(min = 1, max = 10_000))]
     pub(super) differencing_guard: Option<u64>,
+    /// To multiples of what the counts of a report are rounded.
+    #[schemars(range(min = 1))]
+    pub(super) rounding: Option<u64>,
+    /// The parts that a report may have, and with them what can be computed of these; all of them without this list.
+    pub(super) outputs: Option<BTreeSet<Output>>,
+    /// The parts that the report of single data users may have, by their names; nobody gets what `outputs` leaves out.
+    #[serde(default)]
+    pub(super) outputs_for: BTreeMap<Text<ParticipantId>, BTreeSet<Output>>,
+    /// Adds random noise to the figures of reports, so that they are differentially private.
+    pub(super) differential_privacy: Option<DifferentialPrivacy>,
     /// Whether and how holders may look single customers up at the others; without this section they may not.
     pub(super) lookups: Option<LookupsSection>,
 }
@@ -231,28 +247,57 @@ pub(super) struct ParticipantPolicy {
     /// By how many identifiers a dataset has to differ from each that was reported with the same partner before.
     #[schemars(range(min = 1, max = 10_000))]
     pub(super) differencing_guard: Option<u64>,
+    /// To multiples of what the counts of a report are rounded.
+    #[schemars(range(min = 1))]
+    pub(super) rounding: Option<u64>,
+    /// The parts that a report may have, and with them what can be computed of these; all of them without this list.
+    pub(super) outputs: Option<BTreeSet<Output>>,
+    /// The parts that the report of single data users may have, by their names; nobody gets what `outputs` leaves out.
+    #[serde(default)]
+    pub(super) outputs_for: BTreeMap<Text<ParticipantId>, BTreeSet<Output>>,
+    /// Adds random noise to the figures of reports, so that they are differentially private.
+    pub(super) differential_privacy: Option<DifferentialPrivacy>,
     /// What this participant asks of look-ups in what it brings.
     pub(super) lookups: Option<LookupsSection>,
+    /// The holders that may learn which of their own rows this holder has too (`analyses.lists`); nobody else may.
+    #[serde(default)]
+    #[schemars(extend("uniqueItems" = true))]
+    pub(super) lists: Vec<Text<ParticipantId>>,
+    /// What may be done with the columns that this holder keeps, by name; a column that is not named is used for nothing.
+    #[serde(default)]
+    pub(super) columns: BTreeMap<String, BTreeSet<ColumnUse>>,
 }
 
 macro_rules! into_policy {
-    ($($document:ident),*) => {$(
+    ($($document:ident: |$policy:ident| { $($field:ident: $value:expr),* }),*) => {$(
         impl From<$document> for super::Policy {
-            fn from(policy: $document) -> Self {
+            fn from($policy: $document) -> Self {
                 Self {
-                    min_count: policy.min_count,
-                    min_dataset_size: policy.min_dataset_size,
-                    max_dataset_size: policy.max_dataset_size,
-                    reports_per_pair_per_day: policy.reports_per_pair_per_day,
-                    differencing_guard: policy.differencing_guard,
-                    lookups: policy.lookups.map(Into::into),
+                    min_count: $policy.min_count,
+                    min_dataset_size: $policy.min_dataset_size,
+                    max_dataset_size: $policy.max_dataset_size,
+                    reports_per_pair_per_day: $policy.reports_per_pair_per_day,
+                    differencing_guard: $policy.differencing_guard,
+                    rounding: $policy.rounding,
+                    outputs: $policy.outputs,
+                    outputs_for: $policy.outputs_for.into_iter().map(|(user, outputs)| (user.0, outputs)).collect(),
+                    differential_privacy: $policy.differential_privacy,
+                    lookups: $policy.lookups.map(Into::into),
+                    $($field: $value,)*
                 }
             }
         }
     )*};
 }
 
-into_policy!(Policy, ParticipantPolicy);
+// Lists and columns take the word of the holder whose rows they are about; the space's would not do.
+into_policy!(
+    Policy: |policy| { lists: Vec::new(), columns: BTreeMap::new() },
+    ParticipantPolicy: |policy| {
+        lists: policy.lists.into_iter().map(|holder| holder.0).collect(),
+        columns: policy.columns
+    }
+);
 
 /// Makes the JSON schema (draft 2020-12) of `space.yaml`.
 #[must_use]

@@ -37,6 +37,9 @@ pub(super) struct LookupsSection {
     /// The smallest dataset, in rows with the identifier, that is looked at.
     #[schemars(extend("default" = 1))]
     min_rows: Option<u64>,
+    /// The holders in whose name bare tokens may ask, which are neither sealed nor signed; without this, in the agreement's own
+    /// section none.
+    bare: Option<Vec<Text<ParticipantId>>>,
 }
 
 /// What an answer says of a customer.
@@ -75,11 +78,18 @@ pub struct Lookups {
     pub per_day: Option<u64>,
     /// The smallest dataset that is looked at, in rows.
     pub min_rows: Option<u64>,
+    /// In whose name bare tokens may ask; `None` for nobody in the agreement's own section, and for no objection in a holder's.
+    pub bare: Option<BTreeSet<ParticipantId>>,
 }
 
 impl Lookups {
     fn lets(&self, asker: &ParticipantId) -> bool {
         self.allowed && self.askers.as_ref().is_none_or(|askers| askers.contains(asker))
+    }
+
+    /// Whether this section has nothing against a bare token in the name of somebody.
+    fn bears(&self, asker: &ParticipantId) -> bool {
+        self.bare.as_ref().is_none_or(|bare| bare.contains(asker))
     }
 
     /// Writes the section as one line of YAML.
@@ -89,9 +99,11 @@ impl Lookups {
         if !self.allowed {
             fields.push("allowed: false".to_owned());
         }
-        if let Some(askers) = &self.askers {
-            let names: Vec<_> = askers.iter().map(|id| super::to_yaml::scalar(id.as_str())).collect();
-            fields.push(format!("askers: [{}]", names.join(", ")));
+        for (field, names) in [("askers", &self.askers), ("bare", &self.bare)] {
+            if let Some(names) = names {
+                let names: Vec<_> = names.iter().map(|id| super::to_yaml::scalar(id.as_str())).collect();
+                fields.push(format!("{field}: [{}]", names.join(", ")));
+            }
         }
         fields.extend(self.answer.map(|answer| format!("answer: {}", answer.as_str())));
         fields.extend(self.at_least.map(|at_least| format!("at_least: {at_least}")));
@@ -106,6 +118,7 @@ impl From<LookupsSection> for Lookups {
         Self {
             allowed: section.allowed,
             askers: section.askers.map(|askers| askers.into_iter().map(|id| id.0).collect()),
+            bare: section.bare.map(|bare| bare.into_iter().map(|id| id.0).collect()),
             answer: section.answer,
             at_least: section.at_least,
             per_day: section.per_day,
@@ -136,17 +149,33 @@ impl Space {
         self.parts.policy.lookups.as_ref().is_some_and(|lookups| lookups.allowed)
     }
 
+    /// The holders in whose name bare tokens may ask, which are neither sealed nor signed.
+    pub fn bare_askers(&self) -> impl Iterator<Item = &ParticipantId> {
+        let own = self.parts.policy.lookups.as_ref().filter(|own| own.allowed);
+        own.into_iter().flat_map(|own| own.bare.iter().flatten().filter(|asker| own.lets(asker)))
+    }
+
+    /// What holds for bare tokens in the name of a holder; `None` where none are answered.
+    #[must_use]
+    pub fn bare_lookup_policy(&self, asker: &ParticipantId) -> Option<LookupPolicy> {
+        self.bare_askers().any(|allowed| allowed == asker).then_some(())?;
+        self.policy_towards(asker, |section| section.lets(asker) && section.bears(asker))
+    }
+
     /// What holds for the look-ups of a holder; `None` where it may make none.
     #[must_use]
     pub fn lookup_policy(&self, asker: &ParticipantId) -> Option<LookupPolicy> {
+        self.policy_towards(asker, |section| section.lets(asker))
+    }
+
+    /// What holds for an asker, where the sections of holders say which of them are looked at.
+    fn policy_towards(&self, asker: &ParticipantId, lets: impl Fn(&Lookups) -> bool) -> Option<LookupPolicy> {
         let own = self.parts.policy.lookups.as_ref().filter(|own| own.lets(asker))?;
         if !self.parts.participants.get(asker)?.is_holder() {
             return None;
         }
         let others = self.holders().filter(|(id, _)| *id != asker);
-        let looked_at: Vec<_> = others
-            .filter(|(_, holder)| holder.policy.lookups.as_ref().is_none_or(|lookups| lookups.lets(asker)))
-            .collect();
+        let looked_at: Vec<_> = others.filter(|(_, holder)| holder.policy.lookups.as_ref().is_none_or(&lets)).collect();
         let sections =
             || std::iter::once(own).chain(looked_at.iter().filter_map(|(_, holder)| holder.policy.lookups.as_ref()));
         Some(LookupPolicy {
@@ -183,6 +212,13 @@ pub(super) fn conclude(parts: &Parts, findings: &mut Vec<Finding>) {
             findings.push(Finding::error(
                 format!("{place}.askers"),
                 "an asker is not a data holder of this space",
+                "name data holders: only they make tokens",
+            ));
+        }
+        if section.bare.iter().flatten().any(|id| !is_holder(id)) {
+            findings.push(Finding::error(
+                format!("{place}.bare"),
+                "a bare token is to ask in the name of somebody who is not a data holder of this space",
                 "name data holders: only they make tokens",
             ));
         }
@@ -270,9 +306,33 @@ mod tests {
 
     #[test]
     fn an_asker_that_is_nobody_and_zero_holders_are_refused() {
-        for section in ["{ askers: [nobody] }", "{ at_least: 0 }", "{ askers: [insights] }"] {
+        for section in ["{ askers: [nobody] }", "{ at_least: 0 }", "{ askers: [insights] }", "{ bare: [insights] }"] {
             let yaml = format!("{}  lookups: {section}\n", example::yaml());
             assert!(Space::parse(&yaml).is_err(), "{section}");
         }
+    }
+
+    #[test]
+    fn bare_tokens_ask_only_for_whom_the_agreement_names() {
+        let bare = |space: &Space, asker: &str| space.bare_lookup_policy(&asker.parse().unwrap());
+        for section in ["", "{}", "{ bare: [] }", "{ bare: [globex] }", "{ bare: [acme], allowed: false }"] {
+            assert_eq!(bare(&space(section, "", ""), "acme"), None, "{section}");
+        }
+        // Who may not ask at all may not ask so.
+        let narrowed = space("{ bare: [acme], askers: [globex] }", "", "");
+        assert_eq!((bare(&narrowed, "acme"), narrowed.bare_askers().count()), (None, 0));
+        // Only the agreement's own section allows it.
+        assert_eq!(bare(&space("{}", "{ bare: [acme] }", "{ bare: [acme] }"), "acme"), None);
+        let both = space("{ bare: [acme], per_day: 9 }", "", "{ per_day: 7 }");
+        assert_eq!(bare(&both, "acme"), policy(&both, "acme"));
+        assert_eq!(bare(&both, "acme").unwrap().per_day, 7);
+    }
+
+    #[test]
+    fn a_holder_may_keep_bare_tokens_from_its_datasets_alone() {
+        let space = space("{ bare: [acme] }", "", "{ bare: [], per_day: 1 }");
+        let bare = space.bare_lookup_policy(&"acme".parse().unwrap()).unwrap();
+        assert!(bare.holders.is_empty());
+        assert_eq!(policy(&space, "acme").unwrap().holders, ["globex".parse().unwrap()].into());
     }
 }

@@ -6,11 +6,15 @@
 //!
 //! The epoch is not in the file: the workload's signed announcement in the mailbox says which is open.
 
+mod aggregates;
 mod analyses;
 mod contract;
 mod document;
+mod lists;
 mod lookups;
+mod outputs;
 mod policy;
+mod privacy;
 mod syntax;
 mod to_yaml;
 
@@ -34,10 +38,14 @@ use crate::{
     location::{DeliverPlace, Location, MailboxPlace, QueuePlace},
 };
 
+pub use aggregates::{AggregateOver, AggregateRequest, ColumnUse};
 pub use analyses::Analyses;
 pub use document::schema;
+pub use lists::List;
 pub use lookups::{LOOKUPS_PER_DAY, LookupAnswerForm, LookupPolicy, Lookups};
+pub use outputs::{Output, OutputLeftOut};
 pub use policy::{Policy, Rule, Strictest};
+pub use privacy::{DifferentialPrivacy, MAX_NOISY_HOLDERS, StrictestEpsilon};
 pub use syntax::Problem;
 
 /// What a participant does.

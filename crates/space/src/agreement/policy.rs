@@ -3,9 +3,11 @@
 //! A rule that somebody leaves out asks for nothing. [`Space::strictest`] compares the space's own with those of the participants
 //! concerned; who is concerned, and what follows from a rule, is the workload's to know.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use datafuse_core::id::ParticipantId;
 
-use super::{Lookups, Parts, Space};
+use super::{ColumnUse, DifferentialPrivacy, Lookups, Output, Parts, Space};
 use crate::check::Finding;
 
 /// What the space, or one participant of it, asks of what may come out.
@@ -21,11 +23,23 @@ pub struct Policy {
     pub reports_per_pair_per_day: Option<u64>,
     /// By how many identifiers a dataset has to differ from each that was reported with the same partner before.
     pub differencing_guard: Option<u64>,
+    /// To multiples of what the counts of a report are rounded.
+    pub rounding: Option<u64>,
+    /// The parts that a report may have; all of them where there is no list.
+    pub outputs: Option<BTreeSet<Output>>,
+    /// The parts that the report of a data user may have, of those that every report may have; all of them for whom it does not name.
+    pub outputs_for: BTreeMap<ParticipantId, BTreeSet<Output>>,
+    /// How much noise the figures of a report have, and how much a dataset may lose in all.
+    pub differential_privacy: Option<DifferentialPrivacy>,
+    /// The holders that may learn which of their own rows this participant has too, as the file says.
+    pub lists: Vec<ParticipantId>,
     /// Whether and how holders may look single customers up.
     pub lookups: Option<Lookups>,
+    /// What may be done with each kept column of a holder; what is not named is not used.
+    pub columns: BTreeMap<String, BTreeSet<ColumnUse>>,
 }
 
-/// A rule about whether a report is made at all.
+/// A rule with a limit: about whether a report is made at all, or how exactly it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// [`Policy::min_dataset_size`]; the largest is the strictest.
@@ -36,12 +50,19 @@ pub enum Rule {
     ReportsPerPairPerDay,
     /// [`Policy::differencing_guard`]; the largest is the strictest.
     DifferencingGuard,
+    /// [`Policy::rounding`]; the largest is the strictest.
+    Rounding,
 }
 
 impl Rule {
     /// All rules, in the order of the space file.
-    pub const ALL: [Self; 4] =
-        [Self::MinDatasetSize, Self::MaxDatasetSize, Self::ReportsPerPairPerDay, Self::DifferencingGuard];
+    pub const ALL: [Self; 5] = [
+        Self::MinDatasetSize,
+        Self::MaxDatasetSize,
+        Self::ReportsPerPairPerDay,
+        Self::DifferencingGuard,
+        Self::Rounding,
+    ];
 
     /// The largest guard: what a workload remembers of a reported dataset tells differences apart up to here.
     pub const LARGEST_GUARD: u64 = 10_000;
@@ -54,6 +75,7 @@ impl Rule {
             Self::MaxDatasetSize => "max_dataset_size",
             Self::ReportsPerPairPerDay => "reports_per_pair_per_day",
             Self::DifferencingGuard => "differencing_guard",
+            Self::Rounding => "rounding",
         }
     }
 
@@ -65,12 +87,20 @@ impl Rule {
             Self::MaxDatasetSize => policy.max_dataset_size,
             Self::ReportsPerPairPerDay => policy.reports_per_pair_per_day,
             Self::DifferencingGuard => policy.differencing_guard,
+            Self::Rounding => policy.rounding,
         }
+    }
+
+    /// Whether it is about the figures of a report, which concern everybody, and not about datasets, which concern those who bring
+    /// them and those who meet them.
+    #[must_use]
+    pub fn concerns_everybody(self) -> bool {
+        self == Self::Rounding
     }
 
     fn is_stricter(self, one: u64, other: u64) -> bool {
         match self {
-            Self::MinDatasetSize | Self::DifferencingGuard => one > other,
+            Self::MinDatasetSize | Self::DifferencingGuard | Self::Rounding => one > other,
             Self::MaxDatasetSize | Self::ReportsPerPairPerDay => one < other,
         }
     }
@@ -100,12 +130,13 @@ impl Strictest<'_> {
 }
 
 impl Space {
-    /// The strictest limit that the space and these participants ask by a rule; `None` where none of them asks for any. Of equal
-    /// ones the space's is named, then the first by name.
+    /// The strictest limit that the space and these participants ask by a rule, or all participants where the rule concerns
+    /// everybody; `None` where none of them asks for any. Of equal ones the space's is named, then the first by name.
     #[must_use]
     pub fn strictest<'a>(&'a self, rule: Rule, concerned: &[&ParticipantId]) -> Option<Strictest<'a>> {
         let own = rule.of(&self.parts.policy).map(|limit| Strictest { limit, set_by: None });
-        let theirs = self.participants().filter(|(id, _)| concerned.contains(id)).filter_map(|(id, participant)| {
+        let asked = |id: &ParticipantId| rule.concerns_everybody() || concerned.contains(&id);
+        let theirs = self.participants().filter(|(id, _)| asked(id)).filter_map(|(id, participant)| {
             rule.of(&participant.policy).map(|limit| Strictest { limit, set_by: Some(id) })
         });
         own.into_iter().chain(theirs).reduce(|first, next| match rule.is_stricter(next.limit, first.limit) {
@@ -122,7 +153,8 @@ pub(super) fn conclude(parts: &Parts, findings: &mut Vec<Finding>) {
         let place = format!("participants.{id}.policy");
         rules(&participant.policy, &place, findings);
         if !participant.is_holder() {
-            for rule in Rule::ALL.into_iter().filter(|rule| rule.of(&participant.policy).is_some()) {
+            let about_datasets = |rule: &Rule| !rule.concerns_everybody() && rule.of(&participant.policy).is_some();
+            for rule in Rule::ALL.into_iter().filter(about_datasets) {
                 findings.push(Finding::error(
                     format!("{place}.{rule}"),
                     "only holders have datasets that it could protect",
@@ -227,11 +259,22 @@ mod tests {
     }
 
     #[test]
+    fn rounding_concerns_everybody_data_users_too() {
+        let space = space("rounding: 10", "rounding: 5", "").unwrap();
+        assert_eq!(strictest(&space, Rule::Rounding, &[]), Some((10, "space".to_owned())));
+        let yaml = space.to_yaml().replace("roles: [user]", "roles: [user]\n    policy: { rounding: 100 }");
+        let space = Space::parse(&yaml).unwrap();
+        assert_eq!(strictest(&space, Rule::Rounding, &["acme"]), Some((100, "insights".to_owned())));
+        assert_eq!(Space::parse(&space.to_yaml()).unwrap(), space);
+    }
+
+    #[test]
     fn rules_that_cannot_be_kept_are_refused_with_their_place() {
         for (own, acme, globex, place, words) in [
             ("min_dataset_size: 0", "", "", "policy.min_dataset_size", "cannot be 0"),
             ("", "reports_per_pair_per_day: 0", "", "participants.acme.policy.reports_per_pair_per_day", "cannot be 0"),
             ("differencing_guard: 10001", "", "", "policy.differencing_guard", "larger than 10000"),
+            ("rounding: 0", "", "", "policy.rounding", "cannot be 0"),
             (
                 "",
                 "min_dataset_size: 6",

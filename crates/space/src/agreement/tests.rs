@@ -400,10 +400,12 @@ prop_compose! {
             policy: Policy {
                 min_count: Some(4),
                 differencing_guard: min_counts[2],
+                rounding: min_counts[0],
+                outputs: redis.then(|| [Output::All, Output::AtLeast].into()),
                 lookups: redis.then(|| lookups(&nonce)),
                 ..Policy::default()
             },
-            analyses: Analyses { waterfall: if order.len() > 1 { order } else { Vec::new() } },
+            analyses: Analyses { waterfall: if order.len() > 1 { order } else { Vec::new() }, ..Analyses::default() },
         }
     }
 }
@@ -417,6 +419,7 @@ fn lookups(nonce: &[u8; 32]) -> Lookups {
         at_least: nonce[4].is_multiple_of(2).then_some(2),
         per_day: nonce[5].is_multiple_of(2).then_some(0),
         min_rows: nonce[6].is_multiple_of(2).then_some(10),
+        bare: nonce[7].is_multiple_of(2).then(Default::default),
     }
 }
 
@@ -432,5 +435,63 @@ proptest! {
         let again = Space::parse(&text).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
         prop_assert_eq!(again.root(), space.root());
         prop_assert_eq!(again, space);
+    }
+}
+
+/// The policy of one participant, as random lines of its section.
+fn policies() -> impl Strategy<Value = Vec<[Option<u64>; 4]>> {
+    prop::collection::vec(prop::array::uniform4(prop::option::of(1_u64..30)), 3)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn of_each_rule_the_strictest_wins_whatever_the_order_of_participants(
+        policies in policies(), lists in prop::collection::vec(prop::option::of(0..63_u8), 3), swap in any::<bool>(),
+    ) {
+        let ids = ["acme", "globex"];
+        let outputs = |mask: u8| -> Vec<Output> {
+            Output::ALL.into_iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, output)| output).collect()
+        };
+        let section = |index: usize| {
+            let [min_count, guard, per_day, rounding] = policies[index];
+            let names = ["min_count", "differencing_guard", "reports_per_pair_per_day", "rounding"];
+            let rules = names.iter().zip([min_count, guard, per_day, rounding]).filter_map(|(n, l)| Some(format!("{n}: {}", l?)));
+            let list = lists[index].map(|mask| outputs(mask | 1));
+            let list = list.map(|list| format!("outputs: [{}]", list.iter().map(|o| o.as_str()).collect::<Vec<_>>().join(", ")));
+            format!("policy: {{ {} }}", rules.chain(list).collect::<Vec<_>>().join(", "))
+        };
+        let yaml = example::yaml();
+        let own = yaml.find("policy:\n").unwrap();
+        let mut yaml = format!("{}{}\n", &yaml[..own], section(2));
+        for (index, id) in ids.iter().enumerate() {
+            yaml = yaml.replacen(&format!("  {id}:\n"), &format!("  {id}:\n    {}\n", section(index)), 1);
+        }
+        if swap {
+            // The participants in the other order.
+            let at = |needle: &str| yaml.find(needle).unwrap();
+            let (acme, globex, after) = (at("  acme:\n"), at("  globex:\n"), at("  insights:\n"));
+            yaml = format!("{}{}{}{}", &yaml[..acme], &yaml[globex..after], &yaml[acme..globex], &yaml[after..]);
+        }
+        let space = Space::parse(&yaml).map_err(|error| TestCaseError::fail(format!("{error}\n{yaml}")))?;
+        let (acme, globex) = ("acme".parse().unwrap(), "globex".parse().unwrap());
+        let of = |rule: usize| policies.iter().filter_map(move |policy| policy[rule]);
+        let limit = |rule| space.strictest(rule, &[&acme, &globex]).map(|strictest| strictest.limit);
+        prop_assert_eq!(space.min_count(), of(0).max().unwrap_or(1));
+        prop_assert_eq!(limit(Rule::DifferencingGuard), of(1).max());
+        prop_assert_eq!(limit(Rule::ReportsPerPairPerDay), of(2).min());
+        prop_assert_eq!(limit(Rule::Rounding), of(3).max());
+        prop_assert_eq!(space.strictest(Rule::Rounding, &[]).map(|s| s.limit), of(3).max());
+        // A list allows what it names, and the sums of it.
+        let allowed = |mask: Option<u8>, output: Output| mask.is_none_or(|mask| {
+            let listed = outputs(mask | 1);
+            let sums = listed.contains(&Output::Regions)
+                && matches!(output, Output::All | Output::Pairwise | Output::AtLeast);
+            listed.contains(&output) || sums
+        });
+        let left_out: Vec<_> = space.outputs_left_out().iter().map(|left_out| left_out.output).collect();
+        for output in Output::ALL {
+            prop_assert_eq!(left_out.contains(&output), !lists.iter().all(|mask| allowed(*mask, output)), "{}", output);
+        }
     }
 }

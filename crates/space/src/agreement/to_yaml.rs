@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use datafuse_core::kind::{Column, Kind};
 
-use super::{Dataset, Participant, Parts, Policy, Role, Rule, analyses};
+use super::{Dataset, Participant, Parts, Policy, Role, Rule, aggregates, analyses, outputs};
 use crate::location::{DeliverPlace, Location, MailboxPlace, QueuePlace};
 
 pub(super) fn write(parts: &Parts) -> String {
@@ -80,6 +80,22 @@ fn write_rules(out: &mut String, policy: &Policy, indent: &str) -> std::fmt::Res
             writeln!(out, "{indent}{rule}: {limit}")?;
         }
     }
+    if let Some(list) = &policy.outputs {
+        writeln!(out, "{indent}outputs: {}", outputs::to_yaml(list))?;
+    }
+    if !policy.outputs_for.is_empty() {
+        writeln!(out, "{indent}outputs_for:")?;
+        for (user, list) in &policy.outputs_for {
+            writeln!(out, "{indent}  {}: {}", scalar(user.as_str()), outputs::to_yaml(list))?;
+        }
+    }
+    if let Some(asked) = policy.differential_privacy {
+        writeln!(out, "{indent}differential_privacy: {}", asked.to_yaml())?;
+    }
+    if !policy.lists.is_empty() {
+        let holders: Vec<_> = policy.lists.iter().map(|holder| scalar(holder.as_str())).collect();
+        writeln!(out, "{indent}lists: [{}]", holders.join(", "))?;
+    }
     if let Some(lookups) = &policy.lookups {
         writeln!(out, "{indent}lookups: {}", lookups.to_yaml())?;
     }
@@ -127,6 +143,9 @@ fn write_participant(out: &mut String, participant: &Participant) -> std::fmt::R
             writeln!(out, "      min_count: {min_count}")?;
         }
         write_rules(out, &participant.policy, "      ")?;
+        if !participant.policy.columns.is_empty() {
+            writeln!(out, "      columns: {}", aggregates::columns_to_yaml(&participant.policy.columns))?;
+        }
     }
     Ok(())
 }
@@ -198,6 +217,6 @@ pub(super) fn scalar(text: &str) -> String {
 }
 
 /// Writes a text in double quotes; JSON's escapes are YAML's too.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -10,7 +10,7 @@ use std::{
 
 use url::Url;
 
-use super::{LocationProblem, Parsed, has_credentials, is_bucket, is_loopback, parse};
+use super::{LocationProblem, Parsed, has_credentials, is_bucket, is_loopback, parse, tidy};
 
 /// A place to which reports are delivered.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,6 +40,15 @@ impl DeliverPlace {
         match self {
             Self::Folder(path) => Some(path),
             Self::Bucket(_) | Self::Endpoint(_) => None,
+        }
+    }
+
+    /// The text by which the same place written in two ways is known, as far as the text alone tells.
+    pub(crate) fn tidied(&self) -> String {
+        match self {
+            Self::Folder(path) => tidy(path).to_string_lossy().into_owned(),
+            Self::Bucket(url) => url.as_str().trim_end_matches('/').to_owned(),
+            Self::Endpoint(url) => url.to_string(),
         }
     }
 }

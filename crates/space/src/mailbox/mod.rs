@@ -21,7 +21,11 @@ mod waiting;
 
 use std::{fmt, str::FromStr};
 
-use datafuse_core::{lookup::RequestId, root::Root};
+use datafuse_core::{
+    lookup::{RequestId, answer_word},
+    name::PublicName,
+    root::Root,
+};
 
 use crate::{
     error::{Error, Result},
@@ -141,10 +145,10 @@ pub fn status_name(root: &Root) -> MessageName {
     MessageName(format!("status-{root}.cbor"))
 }
 
-/// Where the answer to a look-up lies.
+/// Where the answer to a look-up of somebody lies.
 #[must_use]
-pub fn answer_name(id: &RequestId) -> MessageName {
-    MessageName(format!("answer-{id}.lookup"))
+pub fn answer_name(asker: &PublicName, id: &RequestId) -> MessageName {
+    MessageName(format!("answer-{}.lookup", answer_word(asker, id)))
 }
 
 /// Whether a name is that of a message between two parties, not of an announcement or status.
