@@ -477,6 +477,24 @@ pub enum Error {
         /// How many holders there are.
         holders: usize,
     },
+    /// A column that an aggregate needs was not kept.
+    #[error("no dataset of '{holder}' has the kept column '{column}', which an aggregate of the space needs")]
+    NotKept {
+        /// The holder.
+        holder: datafuse_core::id::ParticipantId,
+        /// The column, as the space file names it.
+        column: String,
+    },
+    /// A number of a kept column is too large to be added up.
+    #[error(
+        "aggregate '{aggregate}': column '{column}' has a number of 10^15 or more, which cannot be added up exactly"
+    )]
+    NumberTooLarge {
+        /// The aggregate.
+        aggregate: String,
+        /// The column.
+        column: String,
+    },
     /// The library below failed in a way that no input should cause.
     #[error("internal error while {work}")]
     Internal {
@@ -571,6 +589,12 @@ impl Error {
             Self::EmptySource { .. } | Self::InvalidPattern { .. } => return None,
             Self::OutOfMemory { .. } => "give it more with --memory-limit".into(),
             Self::OutOfTempSpace { .. } => "free some space in that folder, or name another one with --temp-dir".into(),
+            Self::NotKept { holder, column } => {
+                format!("have '{holder}' protect its dataset again with the column kept (datafuse protect --keep {column})")
+            }
+            Self::NumberTooLarge { column, .. } => {
+                format!("correct '{column}' at its holder, or give it in a larger unit, and protect again; or remove the aggregate")
+            }
             Self::NoSuchHolder { .. } | Self::Internal { .. } => return None,
         })
     }

@@ -9,8 +9,10 @@
 //! | kept columns | as in the protected dataset | |
 //!
 //! The encrypted footer says what the file was made of (a label that its maker chooses, key `datafuse.fused`), how many
-//! distinct keys it has, and a hash of their set, which a change of the holder's token key does not alter. The page index of
+//! distinct keys it has, a hash of their set and one of all rows, which a change of the holder's token key does not alter. The page index of
 //! the key column lets a reader open any range of keys without reading the rest.
+
+mod rows_digest;
 
 use std::{cmp::Ordering, path::Path, sync::Arc};
 
@@ -32,6 +34,8 @@ use parquet::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use rows_digest::RowsDigest;
 
 use crate::{
     atomic_file::{AtomicFile, Readers},
@@ -62,6 +66,9 @@ pub struct FusedSummary {
     pub distinct: u64,
     /// SHA-256 of the distinct match keys in ascending order, in hex.
     pub fused_set: String,
+    /// A digest of all rows, with their numbers and kept columns, whatever their order; hex. Empty in files of before it was made.
+    #[serde(default)]
+    pub fused_rows: String,
 }
 
 /// The columns of a fused file with the given kept columns.
@@ -80,6 +87,7 @@ pub struct FusedWriter {
     writer: ArrowWriter<AtomicFile>,
     summary: FusedSummary,
     set: Sha256,
+    rows: RowsDigest,
     last: Option<[u8; MatchKey::BYTES]>,
 }
 
@@ -100,10 +108,13 @@ impl FusedWriter {
             .set_column_statistics_enabled(key, EnabledStatistics::Page);
         let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         let file = AtomicFile::create(path, Readers::Owner)?;
+        let beginning = |source| Error::Internal { work: "beginning a fused file", source };
+        let rows = RowsDigest::new(&schema(kept), store_key).map_err(|source| beginning(source.into()))?;
         let writer = ArrowWriter::try_new_with_options(file, schema(kept), options)
-            .map_err(|source| Error::Internal { work: "beginning a fused file", source: source.into() })?;
-        let summary = FusedSummary { label: label.to_owned(), rows: 0, distinct: 0, fused_set: String::new() };
-        Ok(Self { writer, summary, set: Sha256::new(), last: None })
+            .map_err(|source| beginning(source.into()))?;
+        let (fused_set, fused_rows) = Default::default();
+        let summary = FusedSummary { label: label.to_owned(), rows: 0, distinct: 0, fused_set, fused_rows };
+        Ok(Self { writer, summary, set: Sha256::new(), rows, last: None })
     }
 
     /// Writes the next rows, with the columns of [`schema`].
@@ -126,6 +137,7 @@ impl FusedWriter {
             }
         }
         self.set.update(&fresh);
+        self.rows.add(batch).map_err(|source| Error::Internal { work: "hashing rows", source: source.into() })?;
         self.summary.rows += keys.len() as u64;
         self.summary.distinct += (fresh.len() / MatchKey::BYTES) as u64;
         self.writer.write(batch).map_err(|error| write_error(&mut self.writer, error))
@@ -143,6 +155,7 @@ impl FusedWriter {
     /// [`Error::Io`], [`Error::NoSpace`].
     pub fn finish(mut self) -> Result<FusedSummary> {
         self.summary.fused_set = hex::encode(self.set.finalize());
+        self.summary.fused_rows = self.rows.finish();
         let note = serde_json::to_string(&self.summary)
             .map_err(|source| Error::Internal { work: "writing a summary", source: source.into() })?;
         self.writer.append_key_value_metadata(KeyValue::new(NOTE.to_owned(), note));
@@ -227,10 +240,26 @@ impl FusedFile {
         self.file.batches(|_| true, batch_rows)
     }
 
+    /// The names of the kept columns.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &str> {
+        self.schema().fields().iter().skip(2).map(|field| field.name().as_str())
+    }
+
+    /// As [`batches`](Self::batches), with keys, row numbers and some of the kept columns.
+    pub(crate) fn columns(
+        &self,
+        wanted: &[String],
+        batch_rows: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send + use<>> {
+        let wanted = |name: &str| wanted.iter().any(|column| column == name);
+        self.file.batches(|name| name == KEY_COLUMN || name == ROW_COLUMN || wanted(name), batch_rows)
+    }
+
     /// Tells of each match key, in order, whether a row has it.
     ///
-    /// Reads the pages that may hold one of them, each once: memory is that of one page, whatever the number of rows. Variable-time in
-    /// the keys.
+    /// Reads the pages that may hold one of them, each once: memory is that of one page, whatever the number of rows. Where no page may
+    /// hold a key the nearest is read, so that the time does not tell such a key from one that is there. Variable-time in where the keys
+    /// are.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Corrupted`].
@@ -242,13 +271,14 @@ impl FusedFile {
         let mut left = sorted.as_slice();
         while let Some(&(key, _)) = left.first() {
             // A key that goes on over several pages is in the first of them as well.
-            let Some(page) = self.pages.get(self.pages.partition_point(|page| page.last_key < key)) else { break };
-            let (here, others) = left.split_at(left.partition_point(|&(key, _)| key <= page.last_key));
+            let at = self.pages.partition_point(|page| page.last_key < key);
+            let Some(page) = self.pages.get(at).or(self.pages.last()) else { break };
+            let beyond = at >= self.pages.len();
+            let (here, others) = left.split_at(left.partition_point(|&(key, _)| beyond || key <= page.last_key));
             left = others;
-            let Some(&(last, _)) = here.last().filter(|(last, _)| *last >= page.first_key) else { continue };
             self.file.plain_pages(0, page.row_group, (page.number, page.offset), 1, |plain| {
                 let rows = plain.as_chunks::<{ MatchKey::BYTES }>().0;
-                for &(key, at) in here.iter().filter(|(key, _)| (page.first_key..=last).contains(key)) {
+                for &(key, at) in here {
                     held[at] = rows.binary_search(&key.to_be_bytes()).is_ok();
                 }
             })?;

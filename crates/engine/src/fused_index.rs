@@ -153,4 +153,20 @@ mod tests {
         // Open under its own label it still does not answer to another.
         assert!(index.holds(&other, &KEY, &[key(1)]).is_err());
     }
+
+    #[test]
+    fn a_key_that_no_page_may_hold_costs_a_page_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write(&path, vec![100, 200, 300], "a");
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Within the first page of keys: whoever reads it finds it damaged.
+        bytes[60] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let files = [IndexedFile { path: &path, label: "a" }];
+        for asked in [50, 100, 150, 400] {
+            let read = FusedIndex::default().holds(&files, &KEY, &[key(asked)]);
+            assert!(matches!(read, Err(Error::Corrupted { .. })), "{asked}: {read:?}");
+        }
+    }
 }

@@ -11,6 +11,7 @@
 //! Everything streams in record batches on all cores within the configured memory ([`runtime::Limits`]); what does not fit is
 //! spilled to disk, encrypted under a key that lives in memory only. This crate knows no event, no queue and no enrolment.
 
+pub mod aggregate;
 mod atomic_file;
 pub mod contract;
 pub mod dataset;
@@ -18,6 +19,7 @@ pub mod error;
 pub mod fuse;
 pub mod fused_file;
 pub mod fused_index;
+pub mod list;
 pub mod match_table;
 pub mod matching;
 mod pipeline;

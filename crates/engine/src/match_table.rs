@@ -39,6 +39,11 @@ impl HolderSet {
         self.0.get(holder / 64).is_some_and(|word| word >> (holder % 64) & 1 == 1)
     }
 
+    /// How many members it has in common with a mask of the same holders.
+    pub(crate) fn common(&self, words: &[u64]) -> usize {
+        self.0.iter().zip(words).map(|(own, other)| (own & other).count_ones() as usize).sum()
+    }
+
     /// How many members it has.
     #[must_use]
     pub fn len(&self) -> usize {

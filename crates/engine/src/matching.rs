@@ -202,7 +202,7 @@ impl<'a> Job<'a> {
     /// Reads one range of all files again, and shows each row to the visitor with the holders of its key.
     fn visit<V: Visitor>(&self, range: u64, table: &Table, visitor: &V, gathered: &mut V::Gathered) -> Result<()> {
         let (first, last) = self.bounds(range);
-        for OpenInput { input, file, .. } in self.files {
+        for OpenInput { input, file, .. } in self.files.iter().filter(|opened| visitor.wants(opened.input)) {
             let mut outcome = Ok(());
             file.keys_and_rows(first, last, |key, row| {
                 if outcome.is_ok() {

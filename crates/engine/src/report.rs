@@ -8,10 +8,15 @@
 //! that the policy withholds is `null`, and [`Report::suppressed`] names it; [`suppression`] has the rule and its reason.
 //! This file neither signs nor writes; `report_html` makes the pictures.
 
+mod aggregates;
+mod group_suppression;
+mod lists;
+mod noise;
 mod overlap;
 mod ratio;
 #[cfg(test)]
 mod reference;
+mod release;
 mod schema;
 mod summary;
 pub mod suppression;
@@ -28,8 +33,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::match_table::MatchTable;
+pub use aggregates::{
+    AggregateColumn, AggregateGroup, AggregateTable, AggregateValues, Aggregates, QuantileBucket, RULE_DOMINANCE,
+    RULE_MAX_GROUPS,
+};
+pub use lists::{ListRef, NotMade, WantedList};
+pub use noise::{DifferentialPrivacy, Error95, MAX_NOISY_HOLDERS, Noise, RULE_DIFFERENTIAL_PRIVACY, SpentEpsilon};
+use overlap::Listing;
 pub use overlap::{AtLeast, MAX_REGIONS, Overlap, Pair, Region, RegionsLeftOut};
 pub use ratio::Ratio;
+pub use release::{LeftOut, Output, RULE_OUTPUTS, RULE_ROUNDING};
 pub use schema::{SCHEMA_ID, report_schema};
 pub(crate) use summary::{number, share, would_change_texts};
 use suppression::{Suppression, Withheld};
@@ -71,6 +84,12 @@ pub struct Report {
     /// How many rows came by which kind, where the space asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waterfall: Option<Waterfall>,
+    /// Which holders received which of their own rows, where the space asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<ListRef>,
+    /// Counts, sums, means and quantile buckets of kept columns of common customers, where the space asks for any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aggregates: Vec<Aggregates>,
     /// Every count that is withheld; a ratio is where a count that it is made of is.
     pub suppressed: Vec<Suppressed>,
     /// What to know about datasets before trusting a figure.
@@ -111,9 +130,9 @@ pub struct Funnel {
     /// The rows of its dataset.
     pub rows: Count,
     /// Rows without an identifier of this kind.
-    pub empty: u64,
+    pub empty: Count,
     /// Rows whose identifier the profile refuses.
-    pub invalid: u64,
+    pub invalid: Count,
     /// Rows whose identifier an earlier row has already.
     pub duplicate: Count,
     /// Distinct identifiers.
@@ -129,13 +148,18 @@ pub struct Funnel {
 /// A count that is withheld.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Suppressed {
-    /// Where it would stand: `overlap.all`, `overlap.pairwise[a,b]`, `overlap.at_least[2]`, `overlap.regions[a,b]`,
-    /// `overlap.regions_left_out` (those of regions that are not listed, together), `parties[a].matched`, ...; for another kind
-    /// than the first with `by_kind.<kind>.` before it.
+    /// Where it would stand: `overlap.all`, `overlap.pairwise`, `parties` (all counts there), `overlap.pairwise[a,b]`, `overlap.at_least[2]`, `overlap.regions[a,b]`,
+    /// `overlap.regions_left_out` (those of regions that are not listed, together), `parties[a].matched`, `lists[a]` (the whole list),
+    /// `lists[a].identifiers`, ...; for another kind
+    /// than the first with `by_kind.<kind>.` before it. Of aggregates `aggregates[name].tables[a,b]` (a whole table), with
+    /// `.withheld_groups` (groups without their names), with `.groups[0].values[a.column]` (all figures of a column in the group at
+    /// this position of the list, from 0).
     pub cell: String,
-    /// Why: `min_count`, as it is under the threshold, or would give away a count that is.
+    /// Why: `min_count`, as it is under the threshold, or would give away a count that is; `outputs`, as not everybody allows it;
+    /// `differential_privacy`, as it counts rows; `dominance`, as one customer makes up nearly all of a sum, or it would give one
+    /// away; `max_groups`, as a table has more than 1,000 groups.
     pub rule: String,
-    /// The threshold.
+    /// The report's threshold, whatever the rule.
     pub min_count: u64,
     /// Who set it: `space`, or a participant.
     pub set_by: String,
@@ -149,6 +173,12 @@ pub struct Policy {
     /// The other rules that somebody has set, and that the datasets and this report keep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<AppliedRule>,
+    /// The parts of the report that it does without, because not everybody allows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// The noise of the figures, where they have some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differential_privacy: Option<DifferentialPrivacy>,
 }
 
 /// A rule of the output policy, and the strictest limit that was asked for.
@@ -305,6 +335,15 @@ pub enum ReportError {
         /// The distinct identifiers found.
         unique: u64,
     },
+    /// More holders than counts can be noised of.
+    #[error("{holders} holders take part, and figures of more than {MAX_NOISY_HOLDERS} would be nothing but noise")]
+    TooManyHolders {
+        /// How many.
+        holders: usize,
+    },
+    /// No noise could be drawn.
+    #[error("no noise could be drawn for the figures")]
+    NoNoise,
     /// A text is not a report.
     #[error("not a report: line {line}, column {column}: {source}")]
     NotAReport {
@@ -328,7 +367,10 @@ impl ReportError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
-            Self::NoKinds | Self::MissingRows { .. } => return None,
+            Self::NoKinds | Self::MissingRows { .. } | Self::NoNoise => return None,
+            Self::TooManyHolders { .. } => {
+                format!("--holders with at most {MAX_NOISY_HOLDERS} of them, or a policy without differential_privacy")
+            }
             Self::Inconsistent { holder, .. } => {
                 format!("have '{holder}' protect its dataset again (datafuse protect)")
             }
@@ -353,6 +395,7 @@ impl Report {
         kinds.sort_by(|a, b| {
             (a.kind.as_str() != PRIMARY_KIND, &a.kind).cmp(&(b.kind.as_str() != PRIMARY_KIND, &b.kind))
         });
+        let rounding = release::rounding(&rules);
         let mut suppressions: Vec<_> = kinds.iter().map(|k| Suppression::new(&k.table, threshold.min_count)).collect();
         withhold_same_rows_everywhere(&kinds, &mut suppressions);
 
@@ -364,7 +407,8 @@ impl Report {
             let common = format!("by_{}", inputs.kind);
             let all = withheld.apply(inputs.table.all(), suppression.all(), || format!("common_customers.{common}"));
             common_customers.insert(common, all);
-            let mut overlap = Overlap::new(&inputs.table, suppression, max_regions, &prefix, &mut withheld);
+            let listing = Listing { max_regions, rounding };
+            let mut overlap = Overlap::new(&inputs.table, suppression, listing, &prefix, &mut withheld);
             let parties = funnels(inputs, suppression, &prefix, &mut withheld)?;
             overlap.fill_in_ratios(&parties);
             reports.push((inputs.kind.clone(), KindReport { overlap, parties }));
@@ -389,9 +433,11 @@ impl Report {
             parties,
             by_kind: reports.collect(),
             waterfall: None,
+            lists: Vec::new(),
+            aggregates: Vec::new(),
             suppressed,
             warnings: Vec::new(),
-            policy: Policy { min_count: threshold.min_count, rules },
+            policy: Policy { min_count: threshold.min_count, rules, left_out: Vec::new(), differential_privacy: None },
             provenance,
         };
         report.warnings = report.find_warnings();
@@ -499,8 +545,8 @@ fn funnels(
         funnels.push(Funnel {
             holder: holder.clone(),
             rows: cell(rows, suppression.rows(index), "rows"),
-            empty,
-            invalid,
+            empty: Some(empty),
+            invalid: Some(invalid),
             duplicate: cell(duplicate, suppression.rows(index), "duplicate"),
             unique: cell(unique, suppression.unique(index), "unique"),
             matched: cell(matched[index], suppression.matched(index), "matched"),

@@ -6,9 +6,11 @@
 //! escaped by the template engine. It shows only what the report holds: a withheld count is hatched, never drawn to a size.
 //! `docs/report-pictures.md` says why the pictures are made here and not by a chart library.
 
+mod aggregates;
 mod funnels;
 mod groups;
 mod lanes;
+mod lists;
 mod marks;
 mod matrix;
 mod venn;
@@ -21,7 +23,10 @@ use datafuse_core::id::KindName;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use crate::report::{Count, Funnel, KindInfo, Overlap, Report, Suppressed, number, share};
+use crate::report::{
+    Count, Funnel, KindInfo, Output, Overlap, RULE_DOMINANCE, RULE_MAX_GROUPS, RULE_MIN_COUNT, Report, Suppressed,
+    number, share,
+};
 use marks::{bar, count, patterns, row_head, scroll};
 
 const STYLE: &str = include_str!("report_html/style.css");
@@ -54,6 +59,7 @@ pub fn render(report: &Report) -> String {
                 header {
                     h1 { "Common customers" }
                     p { "Space " strong { (from.space) } ", " (readable_time(&from.at)) }
+                    @for text in report.noise_text().into_iter().chain(report.rounding_text()) { p { (text) } }
                     @if several {
                         nav aria-label="Kinds of identifiers" {
                             ul { @for kind in report.kinds() { li { a href={ "#by-" (kind.kind) } { "By " (kind.kind) ": " (number(kind.overlap.all)) } } } }
@@ -64,14 +70,18 @@ pub fn render(report: &Report) -> String {
                     @for KindInfo { kind, overlap, parties } in report.kinds() {
                         @let chapter = Chapter { kind, overlap, parties, several };
                         @if several { h2 class="kind" id={ "by-" (kind) } { "By " (kind) } }
-                        (key_figure(&chapter))
-                        (groups::groups(&chapter))
-                        (groups::to_scale(&chapter))
-                        (groups::at_least(&chapter))
-                        (matrix::pairs(&chapter))
-                        (funnels::funnels(&chapter))
+                        (key_figure(report, &chapter))
+                        @if report.shows(Output::Regions) {
+                            (groups::groups(&chapter))
+                            (groups::to_scale(&chapter))
+                        }
+                        @if report.shows(Output::AtLeast) { (groups::at_least(&chapter)) }
+                        @if report.shows(Output::Pairwise) { (matrix::pairs(&chapter)) }
+                        @if report.shows(Output::Parties) { (funnels::funnels(&chapter)) }
                     }
                     @if let Some(waterfall) = &report.waterfall { (waterfall::by_kind(waterfall, several)) }
+                    @if !report.lists.is_empty() { (lists::received(&report.lists, several)) }
+                    @for aggregates in &report.aggregates { (aggregates::tables(aggregates, several)) }
                     @if several { h2 class="kind" { "About this report" } }
                     (policy(report, several))
                     (trust(report, several))
@@ -124,7 +134,7 @@ fn section(several: bool, title: &str, body: &Markup) -> Markup {
     }
 }
 
-fn key_figure(chapter: &Chapter<'_>) -> Markup {
+fn key_figure(report: &Report, chapter: &Chapter<'_>) -> Markup {
     let Chapter { kind, overlap, parties, .. } = chapter;
     let shown = &parties[..parties.len().min(KEY_HOLDERS)];
     let holders = html! {
@@ -157,11 +167,11 @@ fn key_figure(chapter: &Chapter<'_>) -> Markup {
             div {
                 div class="figure" { (count(overlap.all)) }
                 div class="what" { "customers in common by " strong { (kind) } ", at " (holders_in_words(parties)) }
-                @if let Some(entry) = overlap.at_least.get(1).filter(|_| parties.len() > 2) {
+                @if let Some(entry) = overlap.at_least.get(1).filter(|_| parties.len() > 2 && report.shows(Output::AtLeast)) {
                     div class="what share" { (count(entry.count)) " at two holders or more" }
                 }
             }
-            (scroll("", &chapter.label("Holders"), &holders))
+            @if report.shows(Output::Parties) { (scroll("", &chapter.label("Holders"), &holders)) }
         }
     }
 }
@@ -196,16 +206,23 @@ fn readable_time(at: &str) -> String {
 fn policy(report: &Report, several: bool) -> Markup {
     let min_count = report.policy.min_count;
     let mut rules: BTreeMap<_, usize> = BTreeMap::new();
-    for Suppressed { rule, min_count, set_by, .. } in &report.suppressed {
+    // What is left out, or not covered by noise, is said elsewhere on the page.
+    let by_figure = |suppressed: &&Suppressed| {
+        [RULE_MIN_COUNT, RULE_DOMINANCE, RULE_MAX_GROUPS].contains(&suppressed.rule.as_str())
+    };
+    let small: Vec<_> = report.suppressed.iter().filter(by_figure).collect();
+    let counts_alone = small.iter().all(|suppressed| suppressed.rule == RULE_MIN_COUNT);
+    for Suppressed { rule, min_count, set_by, .. } in &small {
         *rules.entry((rule, *min_count, set_by)).or_default() += 1;
     }
-    let withheld = report.suppressed.len();
+    let withheld = small.len();
+    let left_out = report.left_out_texts();
     let table = html! {
         table {
             thead {
                 tr {
                     th scope="col" { "Rule" } th scope="col" { "Set by" }
-                    th scope="col" class="n" { "Smallest count" } th scope="col" class="n" { "Counts withheld" }
+                    th scope="col" class="n" { "Smallest count" } th scope="col" class="n" { "Withheld" }
                 }
             }
             tbody {
@@ -221,20 +238,28 @@ fn policy(report: &Report, several: bool) -> Markup {
         }
     };
     let body = html! {
-        @if withheld == 0 && min_count <= 1 {
+        @for text in &left_out { p { (text) } }
+        @if withheld == 0 && min_count <= 1 && !left_out.is_empty() {
+            p { "Of what is there, no count." }
+        } @else if withheld == 0 && min_count <= 1 {
             p { "Nothing. The space sets no smallest count (" code { "min_count: " (min_count) } ")." }
         } @else if withheld == 0 {
-            p { "Nothing. No count is above zero and under the smallest one published (" code { "min_count: " (min_count) } ")." }
+            p { @if left_out.is_empty() { "Nothing. " } "No count is above zero and under the smallest one published (" code { "min_count: " (min_count) } ")." }
         } @else {
             p {
                 (number(Some(withheld as u64))) @if withheld == 1 { " count" } @else { " counts" }
-                ": those above zero and under the smallest one published, and those that would give such a count away."
+                @if counts_alone {
+                    ": those above zero and under the smallest one published, and those that would give such a count away."
+                } @else {
+                    " and figures: counts above zero and under the smallest one published, those that would give such a count away, "
+                    "figures of kept columns that one customer makes up nearly alone, and tables of too many groups."
+                }
             }
             (scroll("", "Rules", &table))
             details {
                 summary { "Which counts" }
                 ul class="mono" {
-                    @for cell in report.suppressed.iter().take(CELLS) { li { (cell.cell) } }
+                    @for cell in small.iter().take(CELLS) { li { (cell.cell) } }
                 }
                 @if withheld > CELLS { p class="note" { (withheld - CELLS) " more in report.json" } }
             }
@@ -247,7 +272,7 @@ fn policy(report: &Report, several: bool) -> Markup {
     section(several, "What is withheld", &body)
 }
 
-/// The rules that decide whether there is a report, rather than what it shows.
+/// The rules that decide whether there is a report, and how exactly it counts.
 fn applied(report: &Report) -> Markup {
     html! {
         table {

@@ -56,6 +56,21 @@ pub const REPORT_DSSE: &str = "report.dsse.json";
 pub const REPORT_AGE: &str = "report.dsse.json.age";
 /// The receipt.
 pub const RECEIPT_JSON: &str = "receipt.json";
+/// The folder of the lists that holders receive, beside the report. No list is delivered to data users.
+pub const LISTS: &str = "lists";
+/// What the name of a list ends with.
+const LIST_END: &str = ".list";
+
+/// The name of a holder's list, from the folder of the report: `lists/HOLDER.list`.
+#[must_use]
+pub fn list_name(holder: &ParticipantId) -> String {
+    format!("{LISTS}/{holder}{LIST_END}")
+}
+
+/// Whose list has this name; `None` where it is no name of a list.
+fn holder_of_list(name: &str) -> Option<ParticipantId> {
+    name.strip_prefix(LISTS)?.strip_prefix('/')?.strip_suffix(LIST_END)?.parse().ok()
+}
 
 /// The files in which a report lies in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,7 +256,7 @@ impl SignedReport {
     /// Signs a report: gives the bytes of `report.dsse.json`. The same report and identity give the same bytes.
     ///
     /// `json` and `html` are its files as they are written; `json` has to be UTF-8. A report that is encrypted has no page
-    /// beside it.
+    /// beside it. `lists` are those of the event.
     ///
     /// # Errors
     /// [`SignedReportError::NotAStatement`] where `json` is no text.
@@ -249,11 +264,13 @@ impl SignedReport {
         report: &Report,
         json: &[u8],
         html: Option<&[u8]>,
+        lists: &[Subject],
         readers: Readers,
         signer: &Identity,
     ) -> Result<Vec<u8>, SignedReportError> {
         let mut subject = vec![Subject::of(REPORT_JSON, json)];
         subject.extend(html.map(|html| Subject::of(REPORT_HTML, html)));
+        subject.extend_from_slice(lists);
         let report_text = String::from_utf8(json.to_vec()).map_err(|_| SignedReportError::NotAStatement)?;
         let predicate = Predicate { run: Run::of(report, readers), report: report_text };
         Statement::new(PREDICATE_TYPE, subject, predicate).sign(signer)
@@ -310,6 +327,7 @@ impl SignedReport {
             ("epoch", said.epoch == found.epoch.0),
             ("list of datasets", said.datasets == found.datasets),
             ("policy", said.policy == self.report.policy),
+            ("list of lists", self.names_the_lists()),
             ("text", self.check_file(REPORT_JSON, self.statement.predicate.report.as_bytes()).is_ok()),
         ];
         match fields.into_iter().find(|(_, agrees)| !agrees) {
@@ -319,7 +337,20 @@ impl SignedReport {
     }
 }
 
+impl SignedReport {
+    /// Whether the lists that are named are those that the report says were made.
+    fn names_the_lists(&self) -> bool {
+        let made = self.report.lists.iter().filter(|list| list.not_made.is_none()).map(|list| list.holder.clone());
+        self.statement.lists().map(|(holder, _)| holder).eq(made)
+    }
+}
+
 impl<P> Statement<P> {
+    /// Gives the holders' lists that it names, each with its SHA-256 in hexadecimal.
+    pub fn lists(&self) -> impl Iterator<Item = (ParticipantId, &str)> {
+        self.subject.iter().filter_map(|subject| Some((holder_of_list(&subject.name)?, subject.digest.sha256.as_str())))
+    }
+
     fn new(predicate_type: &str, subject: Vec<Subject>, predicate: P) -> Self {
         let predicate_type = predicate_type.to_owned();
         Self { statement_type: STATEMENT_TYPE.to_owned(), subject, predicate_type, predicate }
@@ -414,6 +445,12 @@ fn predicate_type_of(payload: &[u8]) -> Result<String, SignedReportError> {
 }
 
 impl Subject {
+    /// Names a holder's list.
+    #[must_use]
+    pub fn of_list(holder: &ParticipantId, sha256: [u8; 32]) -> Self {
+        Self { name: list_name(holder), digest: FileDigest { sha256: hex::encode(sha256) } }
+    }
+
     fn of(name: &str, bytes: &[u8]) -> Self {
         Self { name: name.to_owned(), digest: FileDigest::of(bytes) }
     }
@@ -448,7 +485,7 @@ mod tests {
 
     fn signed(report: &Report) -> Vec<u8> {
         let json = report.to_json_pretty();
-        SignedReport::sign(report, json.as_bytes(), Some(b"<html>"), readers(), keys(1).identity()).unwrap()
+        SignedReport::sign(report, json.as_bytes(), Some(b"<html>"), &[], readers(), keys(1).identity()).unwrap()
     }
 
     pub(super) fn names(seeds: &[u64]) -> Vec<PublicName> {
@@ -490,6 +527,39 @@ mod tests {
                 assert_eq!(found.report, report(), "byte {at}");
                 assert!(String::from_utf8_lossy(&good[..=at]).contains("signatures"), "byte {at}");
             }
+        }
+    }
+
+    #[test]
+    fn the_lists_that_are_named_are_those_that_the_report_says_were_made() {
+        use crate::report::{ListRef, NotMade};
+        let list = |holder: &str, not_made: Option<NotMade>| ListRef {
+            holder: holder.parse().unwrap(),
+            join: datafuse_core::list::Join::Inner,
+            kind: "email".parse().unwrap(),
+            with: vec!["initech".parse().unwrap()],
+            identifiers: not_made.is_none().then_some(7),
+            not_made,
+        };
+        let mut report = report();
+        report.lists = vec![list("acme", None), list("globex", Some(NotMade::MinCount))];
+        let verified = |lists: &[Subject]| {
+            let json = report.to_json_pretty();
+            let signed = SignedReport::sign(&report, json.as_bytes(), None, lists, readers(), keys(1).identity());
+            SignedReport::verify(&signed.unwrap(), &names(&[1])).map(|(signed, _)| signed)
+        };
+        let of = |holder: &str| Subject::of_list(&holder.parse().unwrap(), [5; 32]);
+        let signed = verified(&[of("acme")]).unwrap();
+        let found: Vec<_> =
+            signed.statement.lists().map(|(holder, hash)| (holder.to_string(), hash.to_owned())).collect();
+        assert_eq!(found, [("acme".to_owned(), "05".repeat(32))]);
+        for lists in [vec![], vec![of("globex")], vec![of("acme"), of("globex")]] {
+            let error = verified(&lists).unwrap_err();
+            assert!(matches!(error, SignedReportError::Contradicts { field: "list of lists" }), "{error}");
+        }
+        assert_eq!(holder_of_list("lists/acme.list").unwrap().as_str(), "acme");
+        for name in ["lists/.list", "lists/../acme.list", "lists/a/b.list", "report.json", "lists", "lists/acme"] {
+            assert_eq!(holder_of_list(name), None, "{name}");
         }
     }
 

@@ -12,13 +12,15 @@ use std::{
 };
 
 use datafuse_core::{
+    epsilon::Epsilon,
     id::{Epoch, ParticipantId},
     normalize::Profile,
 };
 use datafuse_engine::{
     match_table::{HolderSet, MatchTable},
     report::{
-        DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, SCHEMA_ID, Threshold, report_schema,
+        AppliedRule, DatasetRef, KindInputs, Noise, Output, Provenance, Report, ReportInputs, RowCounts, SCHEMA_ID,
+        SpentEpsilon, Threshold, report_schema,
     },
 };
 use serde_json::{Value, json};
@@ -42,6 +44,11 @@ fn kind(name: &str, holders: usize, count: impl Fn(usize) -> u64) -> KindInputs 
 }
 
 fn report(kinds: Vec<KindInputs>, min_count: u64, unauthenticated: bool) -> Value {
+    let report = Report::build(inputs(kinds, min_count, unauthenticated)).unwrap();
+    serde_json::from_str(&report.to_json_pretty()).unwrap()
+}
+
+fn inputs(kinds: Vec<KindInputs>, min_count: u64, unauthenticated: bool) -> ReportInputs {
     let holders: Vec<_> = kinds[0].table.holders.clone();
     let datasets = holders.into_iter().map(|holder| DatasetRef {
         holder,
@@ -50,7 +57,7 @@ fn report(kinds: Vec<KindInputs>, min_count: u64, unauthenticated: bool) -> Valu
         sha256: "0a".repeat(32),
         unauthenticated,
     });
-    let report = Report::build(ReportInputs {
+    ReportInputs {
         kinds,
         threshold: Threshold { min_count, set_by: "holder0".to_owned() },
         rules: Vec::new(),
@@ -65,8 +72,23 @@ fn report(kinds: Vec<KindInputs>, min_count: u64, unauthenticated: bool) -> Valu
             datafuse: "0.1.0".to_owned(),
             at: "2026-11-26T10:00:00Z".to_owned(),
         },
-    });
-    serde_json::from_str(&report.unwrap().to_json_pretty()).unwrap()
+    }
+}
+
+/// A report with everything left out that can be, rounded, and one with noise.
+fn released() -> [(&'static str, Report); 2] {
+    let inputs = || {
+        let rounding = AppliedRule { rule: "rounding".to_owned(), limit: 10, set_by: "acme".to_owned() };
+        ReportInputs { rules: vec![rounding], ..inputs(vec![kind("email", 3, |mask| mask as u64 * 100)], 1, false) }
+    };
+    let left_out: Vec<_> = Output::ALL.into_iter().map(|output| (output, "space".to_owned())).collect();
+    let epsilon = Epsilon::from_millionths(500_000);
+    let spent = SpentEpsilon { holder: "acme".parse().unwrap(), dataset: "customers".parse().unwrap(), epsilon };
+    let noise = Noise { epsilon, set_by: "acme".to_owned(), spent: vec![spent] };
+    [
+        ("parts-left-out", Report::build(inputs()).unwrap().release(&left_out)),
+        ("noisy", Report::build_noisy(inputs(), noise).unwrap()),
+    ]
 }
 
 /// Reports that hold, together, every field there is.
@@ -80,6 +102,9 @@ fn good() -> Vec<(&'static str, Value)> {
         ("left-out", report(vec![kind("email", 10, |mask| mask as u64)], 5, false)),
         ("nothing-common", report(vec![kind("email", 3, |mask| u64::from(mask.is_power_of_two()) * 90)], 1, true)),
     ];
+    for (name, report) in released() {
+        good.push((name, serde_json::from_str(&report.to_json_pretty()).unwrap()));
+    }
     let mut earlier = good[0].1.clone();
     for ratio in ["jaccard", "share_of_a", "share_of_b"] {
         earlier["overlap"]["pairwise"][0].as_object_mut().unwrap().remove(ratio).unwrap();
@@ -114,7 +139,7 @@ fn bad() -> Vec<(&'static str, Value)> {
         ("ratio-above-one", wrong("/overlap/pairwise/0/jaccard", json!(1.5))),
         ("holder", wrong("/parties/0/holder", json!("Ann Example"))),
         ("hash", wrong("/provenance/datasets/0/sha256", json!("xyz"))),
-        ("no-empty", wrong("/parties/0/empty", Value::Null)),
+        ("negative-empty", wrong("/parties/0/empty", json!(-1))),
     ]
 }
 

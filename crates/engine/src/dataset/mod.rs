@@ -41,4 +41,5 @@ pub use self::source::{
     Encoding, Format, Original, ReadOptions, RejectReason, Rejected, Source, SourceBatch, SourceWarning,
 };
 pub use self::table_writer::TableWriter;
+pub(crate) use self::table_writer::{csv_record, csv_rows};
 pub use self::token_table::TokenTableProblem;

@@ -96,7 +96,7 @@ impl TokenSink for TableWriter {
         let batch = RecordBatch::try_new(Arc::clone(&self.own), batch.columns().to_vec()).map_err(internal)?;
         match &mut self.output {
             Output::Parquet(writer) => writer.write(&batch).map_err(|error| protected::write_error(writer, error)),
-            Output::Csv(file) => write_text(file, &csv_rows(&batch)?),
+            Output::Csv(file) => write_text(file, &csv_rows(&batch)?.concat()),
             Output::Json(file) => write_text(file, &json_rows(&batch)?),
         }
     }
@@ -169,22 +169,23 @@ fn text_columns(batch: &RecordBatch) -> Result<Vec<TextColumn>> {
     schema.fields().iter().zip(batch.columns()).map(|(field, array)| TextColumn::of(field.name(), array)).collect()
 }
 
-fn csv_record<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
+/// One line of CSV.
+pub(crate) fn csv_record<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
     let failed = |source: csv::Error| Error::Internal { work: "writing a table", source: source.into() };
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(values).map_err(failed)?;
     writer.into_inner().map_err(|error| Error::Internal { work: "writing a table", source: error.to_string().into() })
 }
 
-fn csv_rows(batch: &RecordBatch) -> Result<Vec<u8>> {
+/// The rows of a batch, each as a line of CSV.
+pub(crate) fn csv_rows(batch: &RecordBatch) -> Result<Vec<Vec<u8>>> {
     let columns = text_columns(batch)?;
-    let mut text = Vec::new();
-    for row in 0..batch.num_rows() {
+    let line = |row| {
         let values: Vec<_> =
             columns.iter().map(|column| column.value(row).map(|(text, _)| text).unwrap_or_default()).collect();
-        text.extend(csv_record(values.iter().map(Vec::as_slice))?);
-    }
-    Ok(text)
+        csv_record(values.iter().map(Vec::as_slice))
+    };
+    (0..batch.num_rows()).map(line).collect()
 }
 
 fn json_rows(batch: &RecordBatch) -> Result<Vec<u8>> {

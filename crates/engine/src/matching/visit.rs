@@ -13,6 +13,11 @@ pub(crate) trait Visitor: Sync {
     /// Whether there is anything to be shown; without it no row is read.
     const WANTS_ROWS: bool = true;
 
+    /// Whether the rows of an input are to be shown; those of others are not read.
+    fn wants(&self, _input: usize) -> bool {
+        true
+    }
+
     /// Begins on a thread.
     fn begin(&self) -> Self::Gathered;
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Count, Funnel,
     ratio::Ratio,
+    release::round,
     schema,
     suppression::{Suppression, Withheld},
 };
@@ -102,7 +103,7 @@ impl Overlap {
     pub(super) fn new(
         table: &MatchTable,
         suppression: &Suppression,
-        max_regions: usize,
+        listing: Listing,
         prefix: &str,
         withheld: &mut Withheld,
     ) -> Self {
@@ -125,9 +126,10 @@ impl Overlap {
                 AtLeast { holders: holders as u64, count }
             })
             .collect();
-        let left_out = left_out(table, suppression, max_regions);
-        let listed = table.regions.iter().enumerate().filter(|(index, _)| !left_out.contains(index));
+        let Listed { shown: listed, left_out } = listing.choose(table, suppression);
         let regions = listed
+            .into_iter()
+            .map(|index| (index, &table.regions[index]))
             .map(|(index, (set, count))| {
                 let holders: Vec<_> = set.iter().map(holder).collect();
                 let count = withheld.apply(*count, suppression.region(index), || {
@@ -156,6 +158,7 @@ impl Overlap {
             parties[position].unique
         };
         for pair in &mut self.pairwise {
+            (pair.jaccard, pair.share_of_a, pair.share_of_b) = (None, None, None);
             let Some(count) = pair.count else { continue };
             let (of_a, of_b) = (unique(&pair.a), unique(&pair.b));
             pair.share_of_a = of_a.and_then(|a| Ratio::of(count, a));
@@ -180,20 +183,43 @@ impl Overlap {
     }
 }
 
-/// Chooses the regions that are not listed, by their positions: all but the one of all holders, then the largest, then the first
-/// by name. A withheld count counts for nothing: were it to decide, its region's place would tell of it.
-fn left_out(table: &MatchTable, suppression: &Suppression, max_regions: usize) -> BTreeSet<usize> {
-    if table.regions.len() <= max_regions {
-        return BTreeSet::new();
+/// Which regions a report lists.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listing {
+    /// How many at most.
+    pub(super) max_regions: usize,
+    /// To multiples of what counts are rounded; 1 where they are not.
+    pub(super) rounding: u64,
+}
+
+/// Regions by their positions, ascending.
+struct Listed {
+    shown: BTreeSet<usize>,
+    left_out: BTreeSet<usize>,
+}
+
+impl Listing {
+    /// Lists the region of all holders, then the largest, then the first by name. What decides is what is published: a withheld
+    /// count counts for nothing, others as they are rounded, and one that rounds to zero is as if nobody were in it. Were more to
+    /// decide, a region's place would tell of it.
+    fn choose(self, table: &MatchTable, suppression: &Suppression) -> Listed {
+        let holders = table.holders.len();
+        let published = |index: usize| match suppression.region(index) {
+            true => None,
+            false => Some(round(table.regions[index].1, self.rounding)),
+        };
+        let mut order: Vec<usize> =
+            (0..table.regions.len()).filter(|index| published(*index).is_none_or(|count| count > 0)).collect();
+        let mut left_out = Vec::new();
+        if order.len() > self.max_regions {
+            order.sort_by_cached_key(|index| {
+                let count = published(*index);
+                (table.regions[*index].0.len() != holders, count.is_none(), Reverse(count.unwrap_or(0)), *index)
+            });
+            left_out = order.split_off(self.max_regions);
+        }
+        Listed { shown: order.into_iter().collect(), left_out: left_out.into_iter().collect() }
     }
-    let holders = table.holders.len();
-    let mut order: Vec<usize> = (0..table.regions.len()).collect();
-    order.sort_by_cached_key(|index| {
-        let (set, count) = &table.regions[*index];
-        let hidden = suppression.region(*index);
-        (set.len() != holders, hidden, Reverse(if hidden { 0 } else { *count }), *index)
-    });
-    order.split_off(max_regions).into_iter().collect()
 }
 
 #[cfg(test)]

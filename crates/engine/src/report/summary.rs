@@ -6,7 +6,10 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use datafuse_core::id::ParticipantId;
 
-use super::{Count, Funnel, KindInfo, Overlap, Ratio, Report, ReportWarning};
+use super::{
+    Count, Funnel, KindInfo, Output, Overlap, RULE_DOMINANCE, RULE_MAX_GROUPS, RULE_MIN_COUNT, Ratio, Report,
+    ReportWarning, lists,
+};
 
 /// How many lines a table has at most; the rest is said as a number.
 const LINES: usize = 20;
@@ -22,18 +25,27 @@ pub(super) fn text(report: &Report) -> String {
             out.push('\n');
         }
         let holders = parties.len();
-        let _ = writeln!(out, "Common customers by {kind}: {} (at all {holders} holders)\n", number(overlap.all));
-        funnel_table(&mut out, parties);
-        for text in would_change_texts(parties) {
-            let _ = writeln!(out, "{text}");
+        let _ = writeln!(out, "Common customers by {kind}: {} (at all {holders} holders)", number(overlap.all));
+        if report.shows(Output::Parties) {
+            out.push('\n');
+            funnel_table(&mut out, parties);
+            for text in would_change_texts(parties) {
+                let _ = writeln!(out, "{text}");
+            }
         }
-        pair_table(&mut out, overlap, parties);
-        if holders > 2 {
+        if report.shows(Output::Pairwise) {
+            pair_table(&mut out, overlap, parties);
+        }
+        if holders > 2 && report.shows(Output::AtLeast) {
             at_least_table(&mut out, overlap);
         }
     }
     if let Some(waterfall) = &report.waterfall {
         waterfall.write(&mut out);
+    }
+    lists::write(&mut out, &report.lists);
+    for aggregates in &report.aggregates {
+        aggregates.write(&mut out);
     }
     let from = &report.provenance;
     let _ = writeln!(
@@ -44,13 +56,23 @@ pub(super) fn text(report: &Report) -> String {
     for text in report.unauthenticated_text().into_iter().chain(report.warnings.iter().map(ReportWarning::text)) {
         let _ = writeln!(out, "{text}");
     }
-    if !report.suppressed.is_empty() {
-        let (first, count) = (&report.suppressed[0], report.suppressed.len());
+    for text in report.noise_text().into_iter().chain(report.rounding_text()).chain(report.left_out_texts()) {
+        let _ = writeln!(out, "{text}");
+    }
+    let small: Vec<_> = report.suppressed.iter().filter(|suppressed| suppressed.rule == RULE_MIN_COUNT).collect();
+    if let Some(first) = small.first() {
+        let count = small.len();
         let _ = writeln!(
             out,
             "{count} counts withheld: under {} customers, or telling of such a count (rule {}, set by {})",
             first.min_count, first.rule, first.set_by
         );
+    }
+    for rule in [RULE_DOMINANCE, RULE_MAX_GROUPS] {
+        let count = report.suppressed.iter().filter(|suppressed| suppressed.rule == rule).count();
+        if count > 0 {
+            let _ = writeln!(out, "{count} more figures withheld (rule {rule})");
+        }
     }
     out
 }
@@ -61,8 +83,8 @@ fn funnel_table(out: &mut String, parties: &[Funnel]) {
         [
             party.holder.to_string(),
             number(party.rows),
-            number(Some(party.empty)),
-            number(Some(party.invalid)),
+            number(party.empty),
+            number(party.invalid),
             number(party.duplicate),
             number(party.unique),
             number(party.matched),

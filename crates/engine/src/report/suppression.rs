@@ -177,7 +177,7 @@ impl Withheld {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::{BTreeMap, BTreeSet};
 
@@ -189,7 +189,7 @@ mod tests {
     const NAMES: [&str; 4] = ["acme", "globex", "hooli", "initech"];
 
     /// A table of the regions 1, 2, 3, ... (as bit masks over the holders) with these counts.
-    fn table(holders: usize, counts: &[u64]) -> MatchTable {
+    pub(in crate::report) fn table(holders: usize, counts: &[u64]) -> MatchTable {
         let set = |mask: usize| HolderSet::new(holders, (0..holders).filter(move |h| mask >> h & 1 == 1));
         MatchTable::new(
             NAMES[..holders].iter().map(|name| name.parse().unwrap()).collect(),
@@ -372,7 +372,7 @@ mod tests {
                 sums.push((row(&|set| set.contains(index)), table.unique(index), party.unique));
                 sums.push((row(&|set| set.contains(index) && set.len() > 1), table.matched(index), party.matched));
                 if let (Some(rows), Some(duplicate)) = (party.rows, party.duplicate) {
-                    assert_eq!(party.unique, Some(rows - duplicate - party.empty - party.invalid));
+                    assert_eq!(party.unique, Some(rows - duplicate - party.empty.unwrap() - party.invalid.unwrap()));
                 }
             }
             let mut published: Vec<_> =
@@ -411,7 +411,7 @@ mod tests {
     }
 
     /// The rank of an integer matrix, by elimination without fractions modulo a large prime.
-    fn rank(mut rows: Vec<Vec<i128>>) -> usize {
+    pub(in crate::report) fn rank(mut rows: Vec<Vec<i128>>) -> usize {
         const P: i128 = (1 << 61) - 1;
         let inverse = |x: i128| {
             let (mut result, mut base, mut exponent) = (1, x, P - 2);

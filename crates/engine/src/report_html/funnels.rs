@@ -6,7 +6,7 @@ use super::{
     Chapter,
     marks::{ROWS, bar, count, row_head, scroll, stacked_bar, swatch},
 };
-use crate::report::{Funnel, number, would_change_texts};
+use crate::report::{Funnel, would_change_texts};
 
 /// Draws the funnels.
 pub(super) fn funnels(chapter: &Chapter<'_>) -> Markup {
@@ -49,8 +49,8 @@ fn table(shown: &[Funnel]) -> Markup {
                         (row_head(&party.holder))
                         td class="wide" { (funnel_bar(party, largest)) }
                         td class="n" { (count(party.rows)) }
-                        td class="n" { (number(Some(party.empty))) }
-                        td class="n" { (number(Some(party.invalid))) }
+                        td class="n" { (count(party.empty)) }
+                        td class="n" { (count(party.invalid)) }
                         td class="n" { (count(party.duplicate)) }
                         td class="n" { (count(party.unique)) }
                         td class="n" { (count(party.matched)) }
@@ -62,7 +62,9 @@ fn table(shown: &[Funnel]) -> Markup {
 }
 
 fn funnel_bar(party: &Funnel, largest: u64) -> Markup {
-    let (Some(_), Some(duplicate), Some(unique)) = (party.rows, party.duplicate, party.unique) else {
+    let (Some(_), Some(duplicate), Some(unique), Some(invalid), Some(empty)) =
+        (party.rows, party.duplicate, party.unique, party.invalid, party.empty)
+    else {
         return bar(None, largest, "hatch", party.holder.as_str());
     };
     let matched = party.matched.unwrap_or(0).min(unique);
@@ -74,8 +76,8 @@ fn funnel_bar(party: &Funnel, largest: u64) -> Markup {
         ("f-matched", "matched", matched),
         rest,
         ("f-duplicate", "duplicate", duplicate),
-        ("f-invalid", "invalid", party.invalid),
-        ("f-empty", "empty", party.empty),
+        ("f-invalid", "invalid", invalid),
+        ("f-empty", "empty", empty),
     ];
     stacked_bar(&pieces, largest)
 }

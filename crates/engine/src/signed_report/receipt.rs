@@ -4,14 +4,14 @@
 //! shown to holders and auditors: event, space, root, epoch, data users, dataset commitments, policy, version, time, the SHA-256 of
 //! the report's file, and the audit log's last entry. Where the report is encrypted, it is what the workload itself can verify of it.
 //!
-//! Of the files it names the one that holds the whole report and a signature, `report.dsse.json` or `report.dsse.json.age`; that one
-//! names the others. A digest of `report.json` would tell whoever guesses its figures whether the guess is right, and nobody can
+//! It names the lists that holders received, and of the report's files the one that holds the whole report and a signature, `report.dsse.json` or `report.dsse.json.age`; that one
+//! names the others. A list is encrypted under a random key. A digest of `report.json` would tell whoever guesses its figures whether the guess is right, and nobody can
 //! guess a signature.
 
 use datafuse_core::{keys::Identity, name::PublicName};
 use serde::{Deserialize, Serialize};
 
-use super::{FileSet, Readers, Run, SignedReportError, Statement, Subject};
+use super::{FileSet, Readers, Run, SignedReportError, Statement, Subject, holder_of_list};
 use crate::report::Report;
 
 /// The type of what a receipt says. It names a form, and is not fetched.
@@ -52,7 +52,8 @@ impl std::fmt::Display for AuditEntry {
 }
 
 impl Receipt {
-    /// Signs the receipt of a report: gives the bytes of `receipt.json`. `envelope` is the file that [`FileSet::envelope`] names.
+    /// Signs the receipt of a report: gives the bytes of `receipt.json`. `envelope` is the file that [`FileSet::envelope`] names,
+    /// `lists` are those of the event.
     ///
     /// # Errors
     /// [`SignedReportError::NotAStatement`], which cannot be for a report that was built here.
@@ -60,10 +61,12 @@ impl Receipt {
         report: &Report,
         readers: Readers,
         envelope: &[u8],
+        lists: &[Subject],
         audit: Option<AuditEntry>,
         signer: &Identity,
     ) -> Result<Vec<u8>, SignedReportError> {
-        let subject = vec![Subject::of(readers.files().envelope(), envelope)];
+        let mut subject = vec![Subject::of(readers.files().envelope(), envelope)];
+        subject.extend_from_slice(lists);
         let predicate = ReceiptPredicate { run: Run::of(report, readers), audit };
         Statement::new(PREDICATE_TYPE, subject, predicate).sign(signer)
     }
@@ -76,7 +79,12 @@ impl Receipt {
         let (statement, signer) = Statement::<ReceiptPredicate>::verify(bytes, signers, PREDICATE_TYPE)?;
         let receipt = Self { statement };
         match receipt.statement.subject.as_slice() {
-            [subject] if subject.name == receipt.files().envelope() => Ok((receipt, signer)),
+            [subject, lists @ ..]
+                if subject.name == receipt.files().envelope()
+                    && lists.iter().all(|list| holder_of_list(&list.name).is_some()) =>
+            {
+                Ok((receipt, signer))
+            }
             _ => Err(SignedReportError::Unnamed { name: receipt.files().envelope() }),
         }
     }
@@ -124,7 +132,7 @@ mod tests {
     }
 
     fn signed(readers: Readers) -> Vec<u8> {
-        Receipt::sign(&report(), readers, b"the file", Some(entry()), keys(1).identity()).unwrap()
+        Receipt::sign(&report(), readers, b"the file", &[], Some(entry()), keys(1).identity()).unwrap()
     }
 
     #[test]
@@ -150,9 +158,9 @@ mod tests {
         let mut report = report();
         report.overlap.all = Some(314_159);
         for funnel in &mut report.parties {
-            (funnel.rows, funnel.empty, funnel.invalid) = (Some(271_828), 161_803, 141_421);
+            (funnel.rows, funnel.empty, funnel.invalid) = (Some(271_828), Some(161_803), Some(141_421));
         }
-        let bytes = Receipt::sign(&report, readers(), b"the file", None, keys(1).identity()).unwrap();
+        let bytes = Receipt::sign(&report, readers(), b"the file", &[], None, keys(1).identity()).unwrap();
         let (receipt, _) = Receipt::verify(&bytes, &names(&[1])).unwrap();
         let text = serde_json::to_string(&receipt.statement).unwrap();
         let json = report.to_json_pretty();
@@ -175,7 +183,8 @@ mod tests {
         assert!(matches!(SignedReport::verify(&receipt, &names(&[1])), Err(SignedReportError::Receipt)));
         assert!(matches!(SignedReport::unverified(&receipt), Err(SignedReportError::Receipt)));
         let json = report().to_json_pretty();
-        let report = SignedReport::sign(&report(), json.as_bytes(), None, encrypted(), keys(1).identity()).unwrap();
+        let report =
+            SignedReport::sign(&report(), json.as_bytes(), None, &[], encrypted(), keys(1).identity()).unwrap();
         assert!(!is_receipt(&report) && !is_receipt(b"{}"));
         assert!(matches!(Receipt::verify(&report, &names(&[1])), Err(SignedReportError::NotAStatement)));
     }

@@ -124,7 +124,7 @@ fn the_first_kind_by_which_a_row_matches_takes_it() {
 
 #[test]
 fn agrees_with_a_plain_reading_of_many_rows() {
-    let datasets = people(20_000, 4, 3);
+    let datasets = people(4_000, 4, 3);
     let expected = naive(&datasets, 3, 4);
     assert_eq!(counted(&datasets, 3, 4, &limits()), expected);
     assert!(expected.iter().flatten().all(|step| 0 < step.first && step.first <= step.matched));

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use datafuse_engine::aggregate::{Aggregate, Group, HolderColumn, Over, Table, Tables, ValueColumn, Values};
 use datafuse_engine::match_table::{HolderSet, MatchTable};
 use datafuse_engine::report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts, Threshold};
 use datafuse_engine::waterfall::{HolderRows, StepRows, WaterfallRows};
@@ -46,6 +47,7 @@ pub(crate) fn all() -> Vec<Page> {
             1,
         ),
         page("long-names", vec![("email", long_names())], 1),
+        Page { name: "aggregates", report: with_aggregates() },
         hostile,
     ]
 }
@@ -65,6 +67,53 @@ fn with_waterfall(mut page: Page, min_count: u64) -> Page {
     };
     page.report.add_waterfall(&counted, &Threshold { min_count, set_by: "globex".into() });
     page
+}
+
+/// Groups with names from a holder's rows, some withheld, figures that one customer makes up, and a table that is withheld.
+fn with_aggregates() -> Report {
+    let mut report =
+        report(vec![("email", table(&["acme", "globex"], &[(&[0], 15_790), (&[0, 1], 1_200), (&[1], 15_790)]))], 5);
+    let column =
+        |holder: &str, column: &str| HolderColumn { holder: holder.parse().unwrap(), column: column.to_owned() };
+    let aggregate = |name: &str| Aggregate {
+        name: name.to_owned(),
+        kind: "email".parse().unwrap(),
+        over: Over::Pairs,
+        group_by: vec![column("acme", "segment")],
+        values: vec![ValueColumn { column: column("globex", "balance"), sum: true, mean: true, quantiles: true }],
+    };
+    let group = |name: Option<&str>, count: u64, largest: i128| {
+        let numbers: Vec<i128> = (1..count as i128).chain([largest]).map(|number| number * 1_000_000_000).collect();
+        let mut sizes: Vec<_> = numbers.iter().map(|number| number.unsigned_abs()).collect();
+        sizes.sort_unstable();
+        let values = Values {
+            count,
+            sum: numbers.iter().sum(),
+            sum_of_sizes: sizes.iter().sum(),
+            largest: [sizes[sizes.len() - 1], sizes[sizes.len() - 2]],
+            all: numbers,
+        };
+        (vec![name.map(str::to_owned)], Group { count, values: vec![values] })
+    };
+    let groups = [
+        group(None, 140, 200),
+        group(Some("<img src=//evil.example/a onerror=alert(1)>"), 300, 310),
+        group(Some("bankrupt"), 3, 9),
+        group(Some("gold"), 400, 410),
+        group(Some("silver, with a rather long name of its own that goes on and on"), 57, 900_000_000),
+        group(Some("standard"), 300, 305),
+    ];
+    let set = HolderSet::new(2, [0, 1]);
+    let shown = Tables::from([(set.clone(), Table::Groups(groups.into_iter().collect()))]);
+    let withheld = Tables::from([(set, Table::TooManyGroups)]);
+    let threshold = Threshold { min_count: 5, set_by: "globex".into() };
+    let holders = ["acme".parse().unwrap(), "globex".parse().unwrap()];
+    report.add_aggregates(
+        vec![(aggregate("balance-by-segment"), shown), (aggregate("too-many"), withheld)],
+        &holders,
+        &threshold,
+    );
+    report
 }
 
 fn three(all: u64) -> MatchTable {
