@@ -150,6 +150,9 @@ pub enum Error {
     /// A request for a look-up cannot be made, or its answer not be read.
     #[error(transparent)]
     Lookup(Box<crate::lookup::LookupError>),
+    /// A list cannot be opened, or its rows not be written.
+    #[error(transparent)]
+    List(Box<crate::list::ListError>),
     /// The protocol refused something.
     #[error(transparent)]
     Protocol(Box<datafuse_core::Error>),
@@ -218,6 +221,7 @@ impl Error {
             }
             Self::Folder { .. } => "make its parent folder writable, or name another place with --out".into(),
             Self::Lookup(error) => error.remedy(),
+            Self::List(error) => return error.remedy(),
             Self::Protocol(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::Space(error) => return error.remedy(),
@@ -244,6 +248,12 @@ impl Error {
 impl From<crate::lookup::LookupError> for Error {
     fn from(error: crate::lookup::LookupError) -> Self {
         Self::Lookup(Box::new(error))
+    }
+}
+
+impl From<crate::list::ListError> for Error {
+    fn from(error: crate::list::ListError) -> Self {
+        Self::List(Box::new(error))
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`enrol`] | does what this party owes, as steward and as holder, and says what is awaited from whom |
 //! | [`protect`] | turns a dataset into a protected dataset |
 //! | [`table`] | writes a dataset's tokens as a table, for the holder's own tools |
+//! | [`list`] | opens the list of its own rows that a holder receives |
 //! | [`rekey`] | brings a protected dataset over to another token key or epoch |
 //!
 //! Everything secret stays here: nothing in this crate hands out a key, and no error holds an identifier.
@@ -14,6 +15,7 @@
 mod destination;
 pub mod enrol;
 pub mod error;
+pub mod list;
 pub mod lookup;
 pub mod party;
 pub mod protect;

@@ -1,12 +1,16 @@
 //! Looking customers up at other holders: makes a sealed request from a holder's own identifiers, and opens the answer.
 //!
 //! In: identifiers as text, one a line, the columns of a kind of several columns separated by tabs. Out: a request, which may travel
-//! through anybody's hands. Identifiers leave this place as tokens under the holder's own key only, and sealed.
+//! through anybody's hands. Identifiers leave this place as tokens under the holder's own key only, and sealed; a bare token, for
+//! systems that can send nothing else, is not.
 
 use datafuse_core::{
     id::KindName,
     kind::Kind,
-    lookup::{LookupAnswer, LookupRequest, MAX_TOKENS, Reply, RequestHeader, RequestId, from_text, to_text},
+    lookup::{
+        Asked as Question, BareHeader, BareToken, LookupAnswer, LookupRequest, MAX_TOKENS, Reply, RequestHeader,
+        RequestId, from_text, to_text,
+    },
     normalize::{InvalidReason, Normalization, NormalizedIdentifier},
     token::Tokenizer,
 };
@@ -46,6 +50,12 @@ pub enum LookupError {
         /// How many there may be.
         limit: usize,
     },
+    /// A bare token is to be made of several lines.
+    #[error("the input has {found} lines, and a bare token is of one customer")]
+    OneOnly {
+        /// How many there are.
+        found: usize,
+    },
     /// A line has nothing in it.
     #[error("line {line} is empty")]
     EmptyLine {
@@ -79,10 +89,12 @@ pub enum LookupError {
         kinds: Vec<String>,
     },
     /// The answer says something else than was asked.
-    #[error("the answer is about {found} customers, the request about others")]
+    #[error("the answer is about {found} customers, the request about {asked}")]
     OtherCount {
         /// How many it is about.
         found: usize,
+        /// How many were asked for.
+        asked: usize,
     },
     /// There is no answer yet.
     #[error("there is no answer to request {id} in the mailbox")]
@@ -99,6 +111,7 @@ impl LookupError {
         match self {
             Self::Nobody => "give one identifier a line, with --file or on standard input".to_owned(),
             Self::TooMany { .. } => "make several requests".to_owned(),
+            Self::OneOnly { .. } => "make a bare token for each, or one sealed request for all, without --bare".to_owned(),
             Self::EmptyLine { .. } => "remove the line: answers are numbered by line".to_owned(),
             Self::InvalidLine { .. } => "correct or remove the line; datafuse normalize shows what is valid".to_owned(),
             Self::Columns { .. } => "one value for each column of the kind, in the agreed order".to_owned(),
@@ -144,17 +157,44 @@ pub fn ask(party: &Party, kind: Option<&KindName>, text: &str, at: u64, approval
     Ok(Asked { request: to_text(&request.encode()), id, kind: kind.name().clone(), customers: tokens.len() })
 }
 
-/// Opens the answer to a request of this party; without an answer's text it is taken from the mailbox.
+/// Makes a bare token from one identifier: neither sealed nor signed, so that whoever reads it can send it again.
+///
+/// # Errors
+/// Those of [`ask`]; [`LookupError::OneOnly`].
+pub fn ask_bare(party: &Party, kind: Option<&KindName>, text: &str, approval: Approval<'_>) -> Result<Asked> {
+    let kind = choose(party, kind)?;
+    let identifiers = identifiers(kind, text)?;
+    party.approve_founding(approval)?;
+    let epoch = party.announcement()?.epoch;
+    let keys = party.keys();
+    let key = keys.token().token_key(party.root(), epoch)?;
+    let tokens = Tokenizer::new(party.root(), kind, key).tokenize(&identifiers);
+    let [token] = tokens.as_slice() else { return Err(LookupError::OneOnly { found: tokens.len() }.into()) };
+    let header = BareHeader {
+        root: *party.root(),
+        epoch,
+        nonce: BareHeader::draw_nonce(&mut UnwrapErr(getrandom::SysRng)),
+        asker: party.name().clone(),
+        kind: kind.name().clone(),
+        profile: kind.profile(),
+        key_id: keys.token().key_id(),
+    };
+    let bare = BareToken::new(header, token.clone());
+    Ok(Asked { request: to_text(&bare.encode()), id: bare.id(), kind: kind.name().clone(), customers: 1 })
+}
+
+/// Opens the answer to a request or bare token of this party; without an answer's text it is taken from the mailbox.
 ///
 /// # Errors
 /// [`Error::Lookup`](crate::Error::Lookup); [`Error::Protocol`](crate::Error::Protocol) where it is no answer to this very request, or not the workload's.
 pub fn open_answer(party: &Party, request: &str, answer: Option<&str>) -> Result<Reply> {
     let request = from_text(request)?;
-    let id = LookupRequest::decode(&request)?.header().id;
+    let asked = Question::decode(&request)?;
+    let id = asked.id();
     let bytes = match answer {
         Some(text) => from_text(text)?,
         None => {
-            let found = party.mailbox().read(&answer_name(&id))?.ok_or(LookupError::NoAnswer { id })?;
+            let found = party.mailbox().read(&answer_name(asked.asker(), &id))?.ok_or(LookupError::NoAnswer { id })?;
             from_text(&String::from_utf8_lossy(&found))?
         }
     };
@@ -164,8 +204,8 @@ pub fn open_answer(party: &Party, request: &str, answer: Option<&str>) -> Result
     answer.verify(&request, &signers)?;
     let reply = answer.open(party.keys().identity().receive_key())?;
     match &reply {
-        Reply::Found(found) if !(1..=MAX_TOKENS).contains(&found.known.len()) => {
-            Err(LookupError::OtherCount { found: found.known.len() }.into())
+        Reply::Found(found) if found.known.len() != asked.customers() => {
+            Err(LookupError::OtherCount { found: found.known.len(), asked: asked.customers() }.into())
         }
         _ => Ok(reply),
     }
