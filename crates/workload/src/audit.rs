@@ -201,7 +201,7 @@ fn line(msg: &str, event: Option<(&EventId, &str)>) -> AuditLine {
 
 /// Whether errors of a class say that policy or agreement do not allow what was asked for.
 fn is_refusal(class: &str) -> bool {
-    const REFUSALS: [&str; 15] = [
+    const REFUSALS: [&str; 17] = [
         "epoch-open",
         "too-few-holders",
         "not-provided",
@@ -211,6 +211,8 @@ fn is_refusal(class: &str) -> bool {
         "canary-disagrees",
         "lookups-not-allowed",
         "lookup-without-request",
+        "lookup-bare-not-allowed",
+        "lookup-bare-token",
         "lookup-of-other-asker",
         "lookup-repeated",
         "policy-min-dataset-size",

@@ -37,6 +37,8 @@ pub enum Outcome {
         folder: PathBuf,
         /// The report.
         report: Box<Report>,
+        /// The users who get a report of their own in its place, with the folders of these.
+        own: Vec<(ParticipantId, PathBuf)>,
         /// What was fused for it.
         fused: Fused,
         /// The places that have it.
@@ -48,6 +50,8 @@ pub enum Outcome {
         folder: PathBuf,
         /// The data users.
         recipients: Vec<ParticipantId>,
+        /// The users who get a report of their own in its place, with the folders of these.
+        own: Vec<(ParticipantId, PathBuf)>,
         /// What was fused for it.
         fused: Fused,
         /// The places that have it.

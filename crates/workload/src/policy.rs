@@ -1,7 +1,9 @@
 //! Why a report is refused: the rule, the datasets, and who set it. Never how many identifiers there are.
 
-use datafuse_core::id::{DatasetId, KindName, ParticipantId};
-use datafuse_space::Rule;
+use datafuse_core::{
+    epsilon::Epsilon,
+    id::{DatasetId, KindName, ParticipantId},
+};
 
 /// A refusal of the policy. Trying again changes nothing: data or agreement have to.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,22 @@ pub enum PolicyError {
         /// Who set it: `space`, or a participant.
         set_by: String,
     },
+    /// A dataset has the identifiers of one that was reported before, and other rows.
+    #[error(
+        "dataset '{dataset}' of '{holder}' has the same identifiers of kind '{kind}' as one that was reported with '{partner}' before, and other rows or kept columns: differencing_guard, set by {set_by}"
+    )]
+    OtherRows {
+        /// Whose dataset.
+        holder: ParticipantId,
+        /// Which.
+        dataset: DatasetId,
+        /// With whom it was reported.
+        partner: ParticipantId,
+        /// The kind.
+        kind: KindName,
+        /// Who set it: `space`, or a participant.
+        set_by: String,
+    },
     /// Two datasets were reported as often as a day allows.
     #[error(
         "the datasets of '{a}' and '{b}' were in {limit} different reports today: reports_per_pair_per_day, set by {set_by}"
@@ -71,20 +89,27 @@ pub enum PolicyError {
         /// Who set it: `space`, or a participant.
         set_by: String,
     },
+    /// A dataset has not enough of its privacy budget left.
+    #[error(
+        "dataset '{dataset}' of '{holder}' has {left} of its epsilon budget of {budget} left, and a report costs it {cost}: differential_privacy, set by {set_by}"
+    )]
+    EpsilonExhausted {
+        /// Whose dataset.
+        holder: ParticipantId,
+        /// Which.
+        dataset: DatasetId,
+        /// What the report would spend.
+        cost: Epsilon,
+        /// What is left.
+        left: Epsilon,
+        /// What there is in all.
+        budget: Epsilon,
+        /// Who set it: `space`, or a participant.
+        set_by: String,
+    },
 }
 
 impl PolicyError {
-    /// Gives the rule that refused.
-    #[must_use]
-    pub fn rule(&self) -> Rule {
-        match self {
-            Self::TooSmall { .. } => Rule::MinDatasetSize,
-            Self::TooLarge { .. } => Rule::MaxDatasetSize,
-            Self::TooSimilar { .. } => Rule::DifferencingGuard,
-            Self::Exhausted { .. } => Rule::ReportsPerPairPerDay,
-        }
-    }
-
     /// Names who set the rule: `space`, or a participant.
     #[must_use]
     pub fn set_by(&self) -> &str {
@@ -92,18 +117,21 @@ impl PolicyError {
             Self::TooSmall { set_by, .. }
             | Self::TooLarge { set_by, .. }
             | Self::TooSimilar { set_by, .. }
-            | Self::Exhausted { set_by, .. } => set_by,
+            | Self::OtherRows { set_by, .. }
+            | Self::Exhausted { set_by, .. }
+            | Self::EpsilonExhausted { set_by, .. } => set_by,
         }
     }
 
     /// Gives the error's class.
     #[must_use]
     pub fn class(&self) -> &'static str {
-        match self.rule() {
-            Rule::MinDatasetSize => "policy-min-dataset-size",
-            Rule::MaxDatasetSize => "policy-max-dataset-size",
-            Rule::ReportsPerPairPerDay => "policy-reports-per-pair-per-day",
-            Rule::DifferencingGuard => "policy-differencing-guard",
+        match self {
+            Self::TooSmall { .. } => "policy-min-dataset-size",
+            Self::TooLarge { .. } => "policy-max-dataset-size",
+            Self::Exhausted { .. } => "policy-reports-per-pair-per-day",
+            Self::TooSimilar { .. } | Self::OtherRows { .. } => "policy-differencing-guard",
+            Self::EpsilonExhausted { .. } => "policy-epsilon",
         }
     }
 
@@ -117,8 +145,11 @@ impl PolicyError {
             Self::TooLarge { holder, .. } => {
                 format!("--holders without '{holder}'; or it protects a smaller dataset (datafuse protect)")
             }
-            Self::TooSimilar { holder, .. } => format!(
+            Self::TooSimilar { holder, .. } | Self::OtherRows { holder, .. } => format!(
                 "ask again when the data of '{holder}' has changed more; with the data reported before the answer is the former one"
+            ),
+            Self::EpsilonExhausted { holder, .. } => format!(
+                "--holders without '{holder}'; or all agree on a larger budget or a smaller epsilon; a question asked before is still answered"
             ),
             Self::Exhausted { a, b, .. } => {
                 format!(

@@ -76,11 +76,19 @@ pub(crate) fn of(space: &Space) -> Result<Readers, ReadersError> {
     }
 }
 
+/// One user alone of those.
+pub(crate) fn only(readers: &Readers, user: &ParticipantId) -> Readers {
+    Readers {
+        users: vec![user.clone()],
+        encrypted_to: readers.encrypted_to.iter().filter(|to| to.user == *user).cloned().collect(),
+    }
+}
+
 /// Checks that a report which was found at a path is encrypted to whom it would be encrypted now.
 pub(crate) fn check_found(found: &Found, readers: &Readers, path: &Path) -> Result<(), ReadersError> {
     let same = match found {
         Found::Nothing | Found::Other => true,
-        Found::Report(_) => readers.encrypted_to.is_empty(),
+        Found::Report { .. } => readers.encrypted_to.is_empty(),
         Found::Encrypted(of) => of.encrypted_to == readers.encrypted_to,
     };
     if same { Ok(()) } else { Err(ReadersError::Changed { path: path.to_owned() }) }

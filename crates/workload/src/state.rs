@@ -11,6 +11,7 @@ pub(crate) mod ledger;
 mod lookup;
 mod membership;
 mod policy;
+mod privacy;
 mod probe;
 mod reseal;
 
@@ -35,8 +36,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use zeroize::Zeroizing;
 
 pub use ledger::{SeenDataset, Spent, report_subject};
+pub use lookup::PostedAnswer;
 pub use membership::Due;
-pub use policy::{Answered, ReportedSet};
+pub use policy::{Answered, GuardNotes, ReportedSet};
+pub use privacy::{EpsilonCost, Kept};
 
 use crate::error::{Error, Result};
 
@@ -49,6 +52,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("state/0005_delivery.sql"),
     include_str!("state/0006_lookups.sql"),
     include_str!("state/0007_policy.sql"),
+    include_str!("state/0008_reported_rows.sql"),
 ];
 
 const NONCE_BYTES: usize = 12;

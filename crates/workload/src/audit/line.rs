@@ -171,6 +171,13 @@ pub enum Fact<'a> {
         /// SHA-256 of the datasets that it is made of, hex.
         datasets: &'a [String],
     },
+    /// A list of its own rows was made for a holder.
+    ListMade {
+        /// The holder, who alone can open it.
+        to: &'a ParticipantId,
+        /// SHA-256 of the file, hex.
+        sha256: &'a str,
+    },
     /// The policy refused to make a report.
     ReportRefused {
         /// Who set the rule: `space`, or a participant.
@@ -225,6 +232,7 @@ impl Fact<'_> {
             Self::DatasetAccepted { unauthenticated: false, .. } => "Dataset accepted",
             Self::DatasetAccepted { unauthenticated: true, .. } => "Unauthenticated dataset accepted",
             Self::ReportMade { .. } => "Report made",
+            Self::ListMade { .. } => "List made",
             Self::ReportRefused { .. } => "Report refused by policy",
             Self::Delivered { ok: true, .. } => "Report delivered",
             Self::Delivered { ok: false, .. } => "Report not delivered",
@@ -257,6 +265,9 @@ impl Fact<'_> {
             },
             Self::ReportMade { sha256, datasets } => {
                 About { sha256: Some(sha256.to_owned()), datasets: datasets.to_vec(), ..usual }
+            }
+            Self::ListMade { to, sha256 } => {
+                About { participant: Some(to.to_string()), sha256: Some(sha256.to_owned()), ..usual }
             }
             Self::ReportRefused { set_by, datasets } => {
                 About { participant: Some(set_by.to_owned()), datasets: datasets.to_vec(), ..usual }

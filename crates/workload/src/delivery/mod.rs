@@ -15,7 +15,10 @@ mod error;
 mod folder;
 mod settings;
 
-use std::path::Path;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use datafuse_core::{
     id::{EventId, ParticipantId},
@@ -92,7 +95,7 @@ impl<'a> Parcel<'a> {
     }
 }
 
-/// Delivers the report of an event to every place that the agreement names.
+/// Delivers the report of an event to every place that the agreement names: to a user who has a report of its own that one.
 ///
 /// # Errors
 /// [`Error::Delivery`] where a place failed, after all were tried: one that may pass, where there is one, else one for good.
@@ -102,8 +105,8 @@ pub(crate) fn deliver(workload: &mut Workload, event: &Event, folder: &Path) -> 
     if places.is_empty() {
         return Ok(Vec::new());
     }
-    let parcel = Parcel::read(workload, event, folder)?;
-    let sha256 = hex::encode(Sha256::digest(parcel.envelope()));
+    let failed = |source| Error::Output { action: "read", path: folder.to_owned(), source };
+    let own: BTreeMap<_, _> = report_folder::own_folders(folder).map_err(failed)?.into_iter().collect();
     let (mut delivered, mut failure) = (Vec::new(), None::<DeliveryError>);
     for (user, place) in places {
         let shown = place.to_string();
@@ -111,6 +114,8 @@ pub(crate) fn deliver(workload: &mut Workload, event: &Event, folder: &Path) -> 
             delivered.push(Delivered { user, place: shown, arrival: Arrival::NotedBefore });
             continue;
         }
+        let parcel = Parcel::read(workload, event, own.get(&user).map_or(folder, PathBuf::as_path))?;
+        let sha256 = hex::encode(Sha256::digest(parcel.envelope()));
         match to_place(workload, &parcel, &user, &place) {
             Ok(arrival) => {
                 workload.state_mut().note_delivered(&event.id, &user, &shown, jiff::Timestamp::now())?;

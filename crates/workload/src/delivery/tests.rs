@@ -172,8 +172,9 @@ fn user() -> ParticipantId {
 
 fn write_signed(report: &Report, folder: &Path) {
     let (json, html, readers) = (report.to_json_pretty(), b"<html>", Readers::in_clear(vec![user()]));
-    let signed = SignedReport::sign(report, json.as_bytes(), Some(html), readers.clone(), keys(1).identity()).unwrap();
-    let receipt = Receipt::sign(report, readers, &signed, None, keys(1).identity()).unwrap();
+    let signed =
+        SignedReport::sign(report, json.as_bytes(), Some(html), &[], readers.clone(), keys(1).identity()).unwrap();
+    let receipt = Receipt::sign(report, readers, &signed, &[], None, keys(1).identity()).unwrap();
     write_files(
         folder,
         &[(REPORT_JSON, json.as_bytes()), (REPORT_HTML, html), (REPORT_DSSE, &signed), (RECEIPT_JSON, &receipt)],
@@ -185,9 +186,9 @@ fn write_encrypted(report: &Report, folder: &Path) {
     let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p".to_owned();
     let readers = Readers { users: vec![user()], encrypted_to: vec![AgeRecipient { user: user(), recipient }] };
     let json = report.to_json_pretty();
-    let signed = SignedReport::sign(report, json.as_bytes(), None, readers.clone(), keys(1).identity()).unwrap();
+    let signed = SignedReport::sign(report, json.as_bytes(), None, &[], readers.clone(), keys(1).identity()).unwrap();
     let bytes = encrypted::encrypt(&signed, &readers.encrypted_to).unwrap();
-    let receipt = Receipt::sign(report, readers, &bytes, None, keys(1).identity()).unwrap();
+    let receipt = Receipt::sign(report, readers, &bytes, &[], None, keys(1).identity()).unwrap();
     write_files(folder, &[(REPORT_AGE, &bytes), (RECEIPT_JSON, &receipt)]);
 }
 
@@ -260,7 +261,7 @@ fn what_a_crash_left_half_written_in_a_folder_is_replaced() {
         world.workload().root(),
         &world.workload().signers(),
     );
-    assert!(matches!(found, Ok(report_folder::Found::Report(_))));
+    assert!(matches!(found, Ok(report_folder::Found::Report { .. })));
 }
 
 #[test]

@@ -11,8 +11,12 @@ use std::{
     time::Instant,
 };
 
-use datafuse_core::{id::KindName, normalize::Profile};
+use datafuse_core::{
+    id::{KindName, ParticipantId},
+    normalize::Profile,
+};
 use datafuse_engine::{
+    aggregate::{Aggregate, Tables},
     matching::{FusedInput, match_datasets},
     report::{DatasetRef, KindInputs, Provenance, Report, ReportInputs, RowCounts},
     signed_report::{FileSet, Readers},
@@ -20,7 +24,7 @@ use datafuse_engine::{
 };
 
 use super::{
-    fuse, output,
+    aggregates, fuse, lists, output,
     policy::{self, Question},
     report_files, waterfall,
 };
@@ -48,18 +52,27 @@ pub(super) fn check(
     let found = report_folder::find(&folder, &event.id, workload.root(), &workload.signers());
     let found = found.map_err(|source| output::failed("read", &folder, source))?;
     readers::check_found(&found, &readers, &folder)?;
-    match found {
+    let is_there = found.files().is_some();
+    let whole = !is_there
+        || report_folder::lists_are_whole(&folder, &workload.signers())
+            .map_err(|source| output::failed("read", &folder, source))?;
+    if !whole {
+        return Err(Error::OutputInTheWay { path: folder });
+    }
+    let earlier = is_there.then(|| own_reports(workload, event, &readers, &folder)).transpose()?;
+    match (found, earlier) {
         // The report of an earlier run of the same event, which a crash kept from being delivered or acknowledged.
-        Found::Report(report) => {
+        (Found::Report { report, .. }, Some(own)) => {
             let delivered = delivery::deliver(workload, event, &folder)?;
-            return Ok(Outcome::Reported { folder, report, fused: Fused::default(), delivered });
+            return Ok(Outcome::Reported { folder, report, fused: Fused::default(), own, delivered });
         }
-        Found::Encrypted(_) => {
+        (Found::Encrypted(_), Some(own)) => {
             let delivered = delivery::deliver(workload, event, &folder)?;
-            return Ok(encrypted(folder, readers, Fused::default(), delivered));
+            let recipients = readers.users;
+            return Ok(Outcome::Encrypted { folder, recipients, fused: Fused::default(), own, delivered });
         }
-        Found::Other => return Err(Error::OutputInTheWay { path: folder }),
-        Found::Nothing => {}
+        (Found::Nothing, _) => {}
+        _ => return Err(Error::OutputInTheWay { path: folder }),
     }
     // An output that cannot be written should not cost hours first.
     let part = output::prepare(&workload.layout().outputs, &event.id)?;
@@ -72,19 +85,34 @@ pub(super) fn check(
     let (report, fused) = made?;
     output::publish(&part, &folder)?;
     step::at(Step::ReportPublished);
+    let own = own_reports(workload, event, &readers, &folder)?;
     let delivered = delivery::deliver(workload, event, &folder)?;
     Ok(match readers.files() {
-        FileSet::Clear => Outcome::Reported { folder, report: Box::new(report), fused, delivered },
-        FileSet::Encrypted => encrypted(folder, readers, fused, delivered),
+        FileSet::Clear => Outcome::Reported { folder, report: Box::new(report), fused, own, delivered },
+        FileSet::Encrypted => Outcome::Encrypted { folder, recipients: readers.users, fused, own, delivered },
     })
 }
 
-/// The outcome of a report whose figures are its users' alone.
-fn encrypted(folder: PathBuf, readers: Readers, fused: Fused, delivered: Vec<Delivered>) -> Outcome {
-    Outcome::Encrypted { folder, recipients: readers.users, fused, delivered }
+/// The reports of single users that lie below that of an event: each whole, and made for that user alone.
+fn own_reports(
+    workload: &Workload,
+    event: &Event,
+    readers: &Readers,
+    folder: &Path,
+) -> Result<Vec<(ParticipantId, PathBuf)>> {
+    let failed = |source| output::failed("read", folder, source);
+    let own = report_folder::own_folders(folder).map_err(failed)?;
+    for (user, path) in &own {
+        let found = report_folder::find(path, &event.id, workload.root(), &workload.signers()).map_err(failed)?;
+        if found.users() != [user.clone()] {
+            return Err(Error::OutputInTheWay { path: path.clone() });
+        }
+        readers::check_found(&found, &readers::only(readers, user), path)?;
+    }
+    Ok(own)
 }
 
-/// Makes the report, and writes its files into a folder.
+/// Makes the report, and writes its files into a folder; gives what every data user may see of it.
 fn make(
     workload: &mut Workload,
     event: &Event,
@@ -104,23 +132,32 @@ fn make(
             Report { provenance, ..answered.report }
         }
         None => {
-            let sets = question.admit(workload, event)?;
-            let (mut inputs, waterfall) = gather(workload, event, holders, &accepted, progress)?;
+            let notes = question.admit(workload, event)?;
+            let Gathered { mut inputs, waterfall, aggregates } = gather(workload, event, holders, &accepted, progress)?;
             inputs.rules = question.rules(workload);
             progress(Stage::Reporting);
             let threshold = inputs.threshold.clone();
-            let mut report = Report::build(inputs)?;
+            let wanted = lists::wanted(workload, &accepted, holders);
+            let tables = lists::tables(&wanted, &inputs);
+            let mut report = match question.noise(workload) {
+                Some(noise) => Report::build_noisy(inputs, noise)?,
+                None => Report::build(inputs)?,
+            };
             if let Some(rows) = waterfall {
                 report.add_waterfall(&rows, &threshold);
             }
+            report.add_lists(wanted, &tables, &threshold);
+            let names: Vec<_> = holders.iter().map(|holder| holder.id.clone()).collect();
+            report.add_aggregates(aggregates, &names, &threshold);
+            let report = report.release(&policy::left_out(workload.space()));
             // Before anybody can see it: what is not remembered cannot be compared with.
-            question.remember(workload, &report, &sets)?;
-            report
+            question.remember(workload, report, &notes)?
         }
     };
     let commitments: Vec<_> = report.provenance.datasets.iter().map(|dataset| dataset.sha256.as_str()).collect();
     workload.state_mut().note_used(&commitments)?;
-    report_files::write(workload, &report, readers, part)?;
+    let lists = lists::write(workload, &report, holders, &accepted, progress, part)?;
+    let report = report_files::write(workload, &report, readers, &lists, part)?;
     Ok((report, fused))
 }
 
@@ -139,6 +176,13 @@ fn accepted(workload: &Workload, holders: &[Holder]) -> Result<Vec<Vec<AcceptedD
     holders.iter().map(of).collect()
 }
 
+/// What a report is made of, before anything is withheld.
+struct Gathered {
+    inputs: ReportInputs,
+    waterfall: Option<WaterfallRows>,
+    aggregates: Vec<(Aggregate, Tables)>,
+}
+
 /// Matches every kind and gathers what the report says about where it all came from.
 fn gather(
     workload: &Workload,
@@ -146,13 +190,14 @@ fn gather(
     holders: &[Holder],
     accepted: &[Vec<AcceptedDataset>],
     progress: Progress<'_>,
-) -> Result<(ReportInputs, Option<WaterfallRows>)> {
+) -> Result<Gathered> {
     let open = workload.open_epoch()?;
     let secrets = workload.state().secrets(open.epoch)?;
     let brought: BTreeSet<&KindName> = accepted.iter().flatten().flat_map(|dataset| dataset.kinds.keys()).collect();
     let names: Vec<_> = holders.iter().map(|holder| holder.id.clone()).collect();
     let counted = waterfall::count(workload, accepted, &names, &secrets, progress)?;
     let (waterfall, mut tables) = counted.map_or_else(Default::default, |c| (Some(c.rows), c.tables));
+    let aggregates = aggregates::count(workload, accepted, &names, &secrets, progress)?;
     let mut kinds = Vec::new();
     for kind in brought {
         let mut inputs = Vec::new();
@@ -193,7 +238,7 @@ fn gather(
         rules: Vec::new(),
         provenance: provenance(workload, event, holders, accepted)?,
     };
-    Ok((inputs, waterfall))
+    Ok(Gathered { inputs, waterfall, aggregates })
 }
 
 fn provenance(

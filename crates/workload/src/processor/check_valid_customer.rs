@@ -1,19 +1,22 @@
 //! `CHECK_VALID_CUSTOMER`: at how many other holders are the customers known whom a holder asks for?
 //!
-//! `{"type": "CHECK_VALID_CUSTOMER", "asker": "acme", "request": BASE64}`; the request is that of [`datafuse_core::lookup`]. The answer
-//! is sealed to the asker: it goes into the event's output folder and into the mailbox, and nothing of it into logs, audit or jobs.
+//! `{"type": "CHECK_VALID_CUSTOMER", "asker": "acme", "request": BASE64}`; the request is that of [`datafuse_core::lookup`]. Where the
+//! agreement names its asker under `bare`, the platform's form too: `{"type": "CHECK_VALID_CUSTOMER", "email": BASE64}`, a bare token
+//! in the field of its kind. Either answer is sealed to the asker: it goes into the event's output folder and into the mailbox, and
+//! nothing of it into logs, audit or jobs.
 //!
 //! Looked up is what is fused already; a look-up fuses nothing, and takes the mailbox in only where the asker has changed its key.
 
 use std::fs;
 
 use datafuse_core::{
-    id::{Epoch, ParticipantId},
+    id::{Epoch, KindName, ParticipantId},
     lookup::{
-        AnswerHeader, Found, LookupAnswer, LookupRequest, RefusedLookup, Reply, RequestHeader, from_text,
-        request_digest, to_text,
+        AnswerHeader, Asked, Found, LookupAnswer, LookupRequest, RefusedLookup, Reply, from_text, request_digest,
+        to_text,
     },
     match_key::MatchKey,
+    token::Token,
 };
 use datafuse_engine::fused_index::IndexedFile;
 use datafuse_space::{LookupAnswerForm, LookupPolicy, mailbox::answer_name};
@@ -49,26 +52,33 @@ pub(super) fn check(workload: &mut Workload, event: &Event) -> Result<Outcome> {
     if !workload.space().allows_lookups() {
         return Err(LookupError::NotAllowed.into());
     }
-    let (asker, bytes) = asked(workload, event)?;
-    let request = LookupRequest::decode(&bytes)?;
-    let header = request.header();
+    let (asker, bytes, asked) = asked(workload, event)?;
     let open = workload.open_epoch()?;
     let named = workload.space().participant(&asker)?.name.clone();
-    if named.as_ref() != Some(&header.asker) {
+    if named.as_ref() != Some(asked.asker()) {
         return Err(LookupError::OtherAsker.into());
     }
-    header.check(workload.root(), open.epoch, &header.asker, workload.space().workload())?;
-    request.verify()?;
-    if !workload.state_mut().take_lookup(open.epoch, &header.asker, header.id, &event.id)? {
-        return Err(LookupError::Repeated { id: header.id }.into());
+    match &asked {
+        Asked::Sealed(request) => {
+            let header = request.header();
+            header.check(workload.root(), open.epoch, &header.asker, workload.space().workload())?;
+            request.verify()?;
+        }
+        Asked::Bare(bare) => {
+            let header = bare.header();
+            header.check(workload.root(), open.epoch, &header.asker)?;
+        }
+    }
+    if !workload.state_mut().take_lookup(open.epoch, asked.asker(), asked.id(), &event.id)? {
+        return Err(LookupError::Repeated { id: asked.id() }.into());
     }
 
     let folder = workload.layout().outputs_of(&event.id);
     let (answer, refused) = match found_before(workload, &folder, &bytes)? {
         Some(answer) => (answer, None),
         None => {
-            let reply = reply(workload, event, &asker, &request)?;
-            let answer = seal(workload, open.epoch, header, &bytes, &reply)?;
+            let reply = reply(workload, event, &asker, &asked)?;
+            let answer = seal(workload, open.epoch, &asked, &bytes, &reply)?;
             let part = output::prepare(&workload.layout().outputs, &event.id)?;
             output::write(&part.join(ANSWER_FILE), answer.as_bytes())?;
             output::publish(&part, &folder)?;
@@ -81,20 +91,49 @@ pub(super) fn check(workload: &mut Workload, event: &Event) -> Result<Outcome> {
             (answer, refused)
         }
     };
-    post(workload, open.epoch, header, &answer)?;
+    post(workload, open.epoch, &asked, &answer)?;
     Ok(Outcome::LookedUp { folder, asker, refused })
 }
 
-/// Who asks, and the bytes of the request.
-fn asked(workload: &Workload, event: &Event) -> Result<(ParticipantId, Vec<u8>)> {
-    let text = event.body.get("request").ok_or(LookupError::NoRequest)?;
+/// Who asks, and with what: its bytes, and what they say.
+fn asked(workload: &Workload, event: &Event) -> Result<(ParticipantId, Vec<u8>, Asked)> {
+    let invalid_asker = || Error::EventField { field: "asker", expected: "a data holder of the space" };
+    let asker = match event.body.get("asker") {
+        Some(asker) => Some(asker.as_str().and_then(|asker| asker.parse().ok()).ok_or_else(invalid_asker)?),
+        None => None,
+    };
+    let Some(text) = event.body.get("request") else { return bare(workload, event, asker.as_ref()) };
     let invalid = || Error::EventField { field: "request", expected: "the text that datafuse token make wrote" };
     let bytes = from_text(text.as_str().ok_or_else(invalid)?).map_err(|_| invalid())?;
-    let invalid = || Error::EventField { field: "asker", expected: "a data holder of the space" };
-    let asker: ParticipantId =
-        event.body.get("asker").and_then(|asker| asker.as_str()?.parse().ok()).ok_or_else(invalid)?;
+    let asker: ParticipantId = asker.ok_or_else(invalid_asker)?;
     let is_holder = workload.space().participant(&asker).is_ok_and(|asker| asker.is_holder());
-    is_holder.then_some((asker, bytes)).ok_or_else(invalid)
+    let request = LookupRequest::decode(&bytes)?;
+    is_holder.then_some((asker, bytes, Asked::Sealed(request))).ok_or_else(invalid_asker)
+}
+
+/// The bare token of an event, which is in the field of its kind and needs no `asker` beside it.
+fn bare(workload: &Workload, event: &Event, named: Option<&ParticipantId>) -> Result<(ParticipantId, Vec<u8>, Asked)> {
+    let space = workload.space();
+    let mut fields = space.kinds().iter().filter_map(|kind| Some((kind.name(), event.body.get(kind.name().as_str())?)));
+    let (kind, text) = fields.next().ok_or(LookupError::NoRequest)?;
+    if fields.next().is_some() {
+        return Err(LookupError::SeveralTokens.into());
+    }
+    if space.bare_askers().next().is_none() {
+        return Err(LookupError::BareNotAllowed.into());
+    }
+    let invalid = || LookupError::NoBareToken { kind: kind.clone() };
+    let bytes = text.as_str().and_then(|text| from_text(text).ok()).ok_or_else(invalid)?;
+    let asked = Asked::decode(&bytes).map_err(|_| invalid())?;
+    if !matches!(asked, Asked::Bare(_)) || asked.kind() != kind {
+        return Err(invalid().into());
+    }
+    let asker = space.participant_by_name(asked.asker()).map(|(asker, _)| asker.clone());
+    let asker = asker.filter(|asker| named.is_none_or(|named| named == asker)).ok_or(LookupError::OtherAsker)?;
+    if !space.bare_askers().any(|allowed| *allowed == asker) {
+        return Err(LookupError::BareNotAllowed.into());
+    }
+    Ok((asker, bytes, asked))
 }
 
 /// The answer of an earlier run of the same event.
@@ -116,31 +155,30 @@ fn found_before(workload: &Workload, folder: &std::path::Path, request: &[u8]) -
 }
 
 /// What is found, or why nothing is looked up.
-fn reply(workload: &mut Workload, event: &Event, asker: &ParticipantId, request: &LookupRequest) -> Result<Reply> {
-    let header = request.header();
+fn reply(workload: &mut Workload, event: &Event, asker: &ParticipantId, asked: &Asked) -> Result<Reply> {
     let refused = |reason| Ok(Reply::Refused(reason));
-    let Some(policy) = workload.space().lookup_policy(asker) else { return refused(RefusedLookup::Asker) };
+    let space = workload.space();
+    let policy = match asked {
+        Asked::Sealed(_) => space.lookup_policy(asker),
+        Asked::Bare(_) => space.bare_lookup_policy(asker),
+    };
+    let Some(policy) = policy else { return refused(RefusedLookup::Asker) };
     let now = jiff::Timestamp::now();
-    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    if header.at.saturating_add(MAX_AGE_SECONDS) < seconds || header.at > seconds.saturating_add(MAX_AHEAD_SECONDS) {
-        return refused(RefusedLookup::Stale);
-    }
-    let kind = workload.space().kind(header.kind.as_str());
-    if kind.is_none_or(|kind| kind.profile() != header.profile) {
+    if space.kind(asked.kind().as_str()).is_none_or(|kind| kind.profile() != asked.profile()) {
         return refused(RefusedLookup::Key);
     }
     let open = workload.open_epoch()?;
     let secrets = workload.state().secrets(open.epoch)?;
-    let tokens = match request.open(&secrets.message_key) {
-        Ok(tokens) => tokens,
-        Err(datafuse_core::Error::Unopenable { .. }) if header.serial != open.serial => {
-            return refused(RefusedLookup::Stale);
-        }
-        Err(error) => return Err(error.into()),
+    let tokens = match asked {
+        Asked::Sealed(request) => match tokens(request, &secrets, open.serial, now)? {
+            Some(tokens) => tokens,
+            None => return refused(RefusedLookup::Stale),
+        },
+        Asked::Bare(bare) => vec![bare.token().clone()],
     };
     let enrolled = |workload: &Workload| {
-        let rekey = workload.state().rekey(open.epoch, &header.asker)?;
-        Ok::<_, Error>(rekey.filter(|(key_id, _)| *key_id == header.key_id).map(|(_, rekey)| rekey))
+        let rekey = workload.state().rekey(open.epoch, asked.asker())?;
+        Ok::<_, Error>(rekey.filter(|(key_id, _)| key_id == asked.key_id()).map(|(_, rekey)| rekey))
     };
     let rekey = match enrolled(workload)? {
         Some(rekey) => rekey,
@@ -152,25 +190,48 @@ fn reply(workload: &mut Workload, event: &Event, asker: &ParticipantId, request:
             }
         }
     };
-    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
-    let asked = tokens.len() as u64;
-    if workload.state_mut().spend_lookups(asker, &today, asked, policy.per_day, &event.id)? == Spent::Exhausted {
+    let (today, customers) = (day(now), tokens.len() as u64);
+    if workload.state_mut().spend_lookups(asker, &today, customers, policy.per_day, &event.id)? == Spent::Exhausted {
         return refused(RefusedLookup::Budget);
     }
     match rekey.fuse(&tokens) {
         Ok(fused) => {
             let keys = secrets.match_secret.match_keys(&fused);
-            look_up(workload, &policy, header, open.epoch, &secrets, &keys)
+            look_up(workload, &policy, asked.kind(), open.epoch, &secrets, &keys)
         }
         Err(datafuse_core::Error::InvalidToken { .. }) => refused(RefusedLookup::Token),
         Err(error) => Err(error.into()),
     }
 }
 
+/// The tokens of a request, in order; nothing where it is sealed to a key that was replaced, or was made too long ago.
+fn tokens(
+    request: &LookupRequest,
+    secrets: &EpochSecrets,
+    serial: u64,
+    now: jiff::Timestamp,
+) -> Result<Option<Vec<Token>>> {
+    let header = request.header();
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    if header.at.saturating_add(MAX_AGE_SECONDS) < seconds || header.at > seconds.saturating_add(MAX_AHEAD_SECONDS) {
+        return Ok(None);
+    }
+    match request.open(&secrets.message_key) {
+        Ok(tokens) => Ok(Some(tokens)),
+        Err(datafuse_core::Error::Unopenable { .. }) if header.serial != serial => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The day whose budget a moment belongs to, whatever the zone of the machine.
+fn day(moment: jiff::Timestamp) -> String {
+    moment.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
+}
+
 fn look_up(
     workload: &mut Workload,
     policy: &LookupPolicy,
-    header: &RequestHeader,
+    kind: &KindName,
     epoch: Epoch,
     secrets: &EpochSecrets,
     keys: &[MatchKey],
@@ -182,10 +243,10 @@ fn look_up(
         for place in &holder.datasets {
             let accepted = workload.state().dataset(epoch, &holder.name, &place.dataset)?;
             let Some(accepted) = accepted else { continue };
-            let Some(fused) = accepted.kinds.get(&header.kind) else { continue };
+            let Some(fused) = accepted.kinds.get(kind) else { continue };
             if fused.fused >= policy.min_rows {
                 let path = workload.layout().fused().join(&fused.file);
-                files.push((path, fuse::fused_label(&holder.name, &place.dataset, accepted.version, &header.kind)));
+                files.push((path, fuse::fused_label(&holder.name, &place.dataset, accepted.version, kind)));
             }
         }
         if files.is_empty() {
@@ -212,13 +273,13 @@ fn look_up(
     Ok(Reply::Found(Found { holders, at_least: policy.at_least, counts, known }))
 }
 
-fn seal(workload: &Workload, epoch: Epoch, asked: &RequestHeader, request: &[u8], reply: &Reply) -> Result<String> {
+fn seal(workload: &Workload, epoch: Epoch, asked: &Asked, request: &[u8], reply: &Reply) -> Result<String> {
     let header = AnswerHeader {
         root: *workload.root(),
         epoch,
-        id: asked.id,
+        id: asked.id(),
         request: request_digest(request),
-        asker: asked.asker.clone(),
+        asker: asked.asker().clone(),
         workload: workload.identity().public_name(),
         at: u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0),
     };
@@ -227,11 +288,26 @@ fn seal(workload: &Workload, epoch: Epoch, asked: &RequestHeader, request: &[u8]
 }
 
 /// Puts the answer into the mailbox, where its asker finds it, and removes those that are old.
-fn post(workload: &mut Workload, epoch: Epoch, asked: &RequestHeader, answer: &str) -> Result<()> {
-    workload.mailbox().put(&answer_name(&asked.id), answer.as_bytes())?;
-    for old in workload.state_mut().note_answer(epoch, &asked.asker, asked.id, ANSWERS_IN_MAILBOX)? {
-        workload.mailbox().remove(&answer_name(&old))?;
-        workload.state_mut().note_answer_removed(old)?;
+fn post(workload: &mut Workload, epoch: Epoch, asked: &Asked, answer: &str) -> Result<()> {
+    workload.mailbox().put(&answer_name(asked.asker(), &asked.id()), answer.as_bytes())?;
+    for old in workload.state_mut().note_answer(epoch, asked.asker(), asked.id(), ANSWERS_IN_MAILBOX)? {
+        workload.mailbox().remove(&answer_name(&old.asker, &old.id))?;
+        workload.state_mut().note_answer_removed(&old)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::day;
+
+    #[test]
+    fn a_day_begins_at_midnight_utc_whatever_the_zone() {
+        let of = |text: &str| day(text.parse().unwrap());
+        assert_eq!(of("2026-11-26T23:59:59.999Z"), "2026-11-26");
+        assert_eq!(of("2026-11-27T00:00:00Z"), "2026-11-27");
+        assert_eq!(of("2026-11-27T01:59:59+02:00"), "2026-11-26");
+        assert_eq!(of("2026-11-26T19:00:00-05:00"), "2026-11-27");
+    }
 }

@@ -7,12 +7,14 @@
 //! Every processor may be stopped at any moment and run again with the same event: what it writes is atomic, and what is
 //! there already is not done again.
 
+mod aggregates;
 mod check_common_customers;
 mod check_data_quality;
 mod check_valid_customer;
 mod enrol;
 mod fuse;
 mod initialize;
+mod lists;
 mod lookup_error;
 mod output;
 mod policy;

@@ -6,23 +6,26 @@
 
 use std::collections::BTreeMap;
 
-use datafuse_core::id::{Epoch, KindName, ParticipantId};
+use datafuse_core::{
+    epsilon::Epsilon,
+    id::{Epoch, KindName, ParticipantId},
+};
 use datafuse_engine::{
     fused_file::{FusedFile, FusedSummary},
-    report::{AppliedRule, Report, Threshold},
+    report::{AppliedRule, Noise, Output, Report, SpentEpsilon, Threshold},
     set_sketch::SetSketch,
 };
-use datafuse_space::{Rule, Space};
+use datafuse_space::{OutputLeftOut, Rule, Space};
 use sha2::{Digest, Sha256};
 
-use super::fuse;
+use super::{aggregates, fuse};
 use crate::{
     audit::Fact,
     directory::Holder,
     error::{Error, Result},
     event::Event,
     policy::PolicyError,
-    state::{AcceptedDataset, Answered, ReportedSet, report_subject},
+    state::{AcceptedDataset, Answered, EpsilonCost, GuardNotes, Kept, ReportedSet, report_subject},
     workload::Workload,
 };
 
@@ -32,6 +35,34 @@ pub(super) fn threshold(space: &Space) -> Threshold {
         min_count: space.min_count(),
         set_by: space.min_count_set_by().map_or_else(|| "space".to_owned(), ToString::to_string),
     }
+}
+
+/// The parts that reports do without, each with who does not allow it.
+pub(super) fn left_out(space: &Space) -> Vec<(Output, String)> {
+    named(&space.outputs_left_out())
+}
+
+/// The parts that the report of a data user does without.
+pub(super) fn left_out_for(space: &Space, user: &ParticipantId) -> Vec<(Output, String)> {
+    named(&space.outputs_left_out_for(user))
+}
+
+/// The parts that the report of some data user does without.
+pub(super) fn left_out_for_some(space: &Space) -> Vec<(Output, String)> {
+    named(&space.outputs_left_out_for_some())
+}
+
+fn named(left_out: &[OutputLeftOut<'_>]) -> Vec<(Output, String)> {
+    let named = |output| match output {
+        datafuse_space::Output::All => Output::All,
+        datafuse_space::Output::Pairwise => Output::Pairwise,
+        datafuse_space::Output::AtLeast => Output::AtLeast,
+        datafuse_space::Output::Regions => Output::Regions,
+        datafuse_space::Output::Parties => Output::Parties,
+        datafuse_space::Output::Waterfall => Output::Waterfall,
+        datafuse_space::Output::Aggregates => Output::Aggregates,
+    };
+    left_out.iter().map(|left_out| (named(left_out.output), left_out.set_by_name())).collect()
 }
 
 /// A dataset that takes part, with what its fused files say of themselves.
@@ -79,12 +110,13 @@ impl<'a> Question<'a> {
     }
 
     /// Applies every rule, and spends the budgets where all agree; a refusal is noted in the audit log and spends nothing. Gives
-    /// the sets to remember, where somebody has a guard.
-    pub(super) fn admit(&self, workload: &mut Workload, event: &Event) -> Result<Vec<(ReportedSet, SetSketch)>> {
+    /// what to remember, where somebody has a guard.
+    pub(super) fn admit(&self, workload: &mut Workload, event: &Event) -> Result<GuardNotes> {
         let admitted = self.sizes(workload.space()).and_then(|()| {
-            let sets = self.differences(workload)?;
+            let notes = self.differences(workload)?;
+            self.afford(workload)?;
             self.spend(workload, event)?;
-            Ok(sets)
+            Ok(notes)
         });
         if let Err(Error::Policy(refusal)) = &admitted {
             let datasets: Vec<_> = self.asked.iter().map(|asked| asked.dataset.sha256.clone()).collect();
@@ -93,14 +125,51 @@ impl<'a> Question<'a> {
         admitted
     }
 
-    /// Remembers the answer, and which sets met.
-    pub(super) fn remember(
-        &self,
-        workload: &mut Workload,
-        report: &Report,
-        sets: &[(ReportedSet, SetSketch)],
-    ) -> Result<()> {
-        workload.state_mut().remember_answer(self.epoch, &self.digest, report, sets)
+    /// Remembers the answer, and which sets met, and spends what its noise costs; gives the answer that is kept.
+    pub(super) fn remember(&self, workload: &mut Workload, report: Report, notes: &GuardNotes) -> Result<Report> {
+        let costs = self.costs(workload.space());
+        match workload.state_mut().remember_answer(self.epoch, &self.digest, &report, notes, &costs)? {
+            Kept::Yes => Ok(report),
+            // Never another answer than the one that is paid for.
+            Kept::HadAnswer => Ok(self.answered(workload)?.map_or(report, |kept| kept.report)),
+            Kept::Exhausted { position } => Err(too_little_left(workload, &costs[position])?.into()),
+        }
+    }
+
+    /// The noise of the report; `None` where nobody asks for any.
+    pub(super) fn noise(&self, workload: &Workload) -> Option<Noise> {
+        let epsilon = workload.space().epsilon(&self.concerned())?;
+        let costs = self.costs(workload.space());
+        let spent = costs.into_iter().map(|EpsilonCost { holder, dataset, cost, .. }| SpentEpsilon {
+            holder,
+            dataset,
+            epsilon: cost,
+        });
+        Some(Noise { epsilon: epsilon.amount, set_by: epsilon.set_by_name(), spent: spent.collect() })
+    }
+
+    /// What the report costs each dataset: one epsilon for each kind that it has. Nothing where figures are exact.
+    fn costs(&self, space: &Space) -> Vec<EpsilonCost> {
+        let Some(epsilon) = space.epsilon(&self.concerned()) else { return Vec::new() };
+        let cost = |asked: &Asked<'_>| EpsilonCost {
+            holder: asked.holder.id.clone(),
+            dataset: asked.dataset.dataset.clone(),
+            cost: epsilon.amount.times(asked.kinds.len()),
+            budget: space.epsilon_budget(&asked.holder.id).map(|budget| budget.amount),
+        };
+        self.asked.iter().map(cost).collect()
+    }
+
+    /// Looks whether every dataset has enough left, before hours are spent on an answer. It is spent with the answer.
+    fn afford(&self, workload: &Workload) -> Result<()> {
+        for cost in self.costs(workload.space()) {
+            let spent = workload.state().epsilon_spent(&cost.holder, &cost.dataset)?.millionths();
+            let too_little = |budget: Epsilon| cost.cost.millionths().saturating_add(spent) > budget.millionths();
+            if cost.budget.is_some_and(too_little) {
+                return Err(too_little_left(workload, &cost)?.into());
+            }
+        }
+        Ok(())
     }
 
     /// The rules that were applied; of those about pairs the strictest that any pair has.
@@ -139,9 +208,10 @@ impl<'a> Question<'a> {
     }
 
     /// Compares each set with all that its holder's were in reports with the same partner, and gives those that are new there.
-    fn differences(&self, workload: &Workload) -> Result<Vec<(ReportedSet, SetSketch)>> {
+    fn differences(&self, workload: &Workload) -> Result<GuardNotes> {
         let store_key = workload.state().secrets(self.epoch)?.store_key;
-        let mut fresh = Vec::new();
+        let by_rows = workload.space().analyses().look_at_rows();
+        let mut notes = GuardNotes::default();
         for Asked { holder, dataset, kinds } in &self.asked {
             for (&kind, summary) in kinds {
                 let mut sketch: Option<SetSketch> = None;
@@ -154,6 +224,22 @@ impl<'a> Question<'a> {
                         kind: kind.clone(),
                         fused_set: summary.fused_set.clone(),
                     };
+                    if by_rows {
+                        // Of the same identifiers the figures of other rows tell what was changed.
+                        let rows = rows_of(dataset, summary);
+                        let known = workload.state().reported_rows(self.epoch, &set)?;
+                        if known.is_some_and(|known| known != rows) {
+                            return Err(PolicyError::OtherRows {
+                                holder: holder.id.clone(),
+                                dataset: dataset.dataset.clone(),
+                                partner: partner.id.clone(),
+                                kind: kind.clone(),
+                                set_by: guard.set_by_name(),
+                            }
+                            .into());
+                        }
+                        notes.rows.push((set.clone(), rows.to_owned()));
+                    }
                     let Some(former) = workload.state().former_sets(self.epoch, &set)? else { continue };
                     let sketch = match &sketch {
                         Some(sketch) => sketch,
@@ -173,11 +259,11 @@ impl<'a> Question<'a> {
                         }
                         .into());
                     }
-                    fresh.push((set, sketch.clone()));
+                    notes.sets.push((set, sketch.clone()));
                 }
             }
         }
-        Ok(fresh)
+        Ok(notes)
     }
 
     /// The other holders, each once.
@@ -212,6 +298,26 @@ impl<'a> Question<'a> {
     }
 }
 
+/// The refusal of a report that costs a dataset more than it has left.
+fn too_little_left(workload: &Workload, cost: &EpsilonCost) -> Result<PolicyError> {
+    let spent = workload.state().epsilon_spent(&cost.holder, &cost.dataset)?;
+    let budget = workload.space().epsilon_budget(&cost.holder);
+    let (total, set_by) = budget.map_or_else(Default::default, |budget| (budget.amount, budget.set_by_name()));
+    Ok(PolicyError::EpsilonExhausted {
+        holder: cost.holder.clone(),
+        dataset: cost.dataset.clone(),
+        cost: cost.cost,
+        left: Epsilon::from_millionths(total.millionths().saturating_sub(spent.millionths())),
+        budget: total,
+        set_by,
+    })
+}
+
+/// What tells the rows of a dataset from others; of files of an earlier version the dataset itself.
+fn rows_of<'a>(dataset: &'a AcceptedDataset, summary: &'a FusedSummary) -> &'a str {
+    if summary.fused_rows.is_empty() { &dataset.sha256 } else { &summary.fused_rows }
+}
+
 /// Hashes everything that the figures of a report follow from.
 fn digest(space: &Space, epoch: Epoch, asked: &[Asked<'_>]) -> Result<String> {
     let datasets: Vec<_> = asked
@@ -234,11 +340,31 @@ fn digest(space: &Space, epoch: Epoch, asked: &[Asked<'_>]) -> Result<String> {
         .filter_map(|rule| Some((rule.as_str(), space.strictest(rule, &concerned)?)))
         .map(|(rule, strictest)| (rule, strictest.limit, strictest.set_by_name()))
         .collect();
-    // Which identifiers stand in one row is no matter of sets: rows are known by their files.
+    let left_out: Vec<_> = left_out(space).into_iter().map(|(output, set_by)| (output.as_str(), set_by)).collect();
+    let noise = space.epsilon(&concerned).map(|epsilon| (epsilon.amount.millionths(), epsilon.set_by_name()));
+    // Which identifiers stand in one row, and what is kept beside them, is no matter of sets.
     let waterfall = &space.analyses().waterfall;
     let order: Vec<_> = waterfall.iter().map(KindName::as_str).collect();
-    let files: Vec<_> = asked.iter().filter(|_| !order.is_empty()).map(|asked| asked.dataset.sha256.as_str()).collect();
-    let question = (env!("CARGO_PKG_VERSION"), epoch.0, datasets, (min_count, set_by), rules, order, files);
+    let lists: Vec<_> = space
+        .analyses()
+        .lists
+        .iter()
+        .map(|(holder, list)| (holder.as_str(), list.join.as_str(), list.kind.as_str(), space.list_with(holder)))
+        .collect();
+    let aggregates = aggregates::asked(space);
+    let by_rows = space.analyses().look_at_rows();
+    let rows: Vec<Vec<_>> = (asked.iter().filter(|_| by_rows))
+        .map(|Asked { dataset, kinds, .. }| kinds.values().map(|summary| rows_of(dataset, summary)).collect())
+        .collect();
+    let question = (
+        env!("CARGO_PKG_VERSION"),
+        epoch.0,
+        datasets,
+        (min_count, set_by),
+        rules,
+        (left_out, noise),
+        (order, lists, aggregates, rows),
+    );
     let question = serde_json::to_vec(&question).map_err(|_| Error::StateSealed)?;
     Ok(hex::encode(Sha256::digest(question)))
 }

@@ -15,6 +15,16 @@ fn subject(asker: &ParticipantId) -> String {
     format!("lookups/{asker}")
 }
 
+/// An answer that lies in the mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostedAnswer {
+    /// Whose it is.
+    pub asker: PublicName,
+    /// To which request.
+    pub id: RequestId,
+    number: i64,
+}
+
 impl State {
     /// Takes a request in for an event: false where it came with another event before. Those of former epochs are forgotten, as
     /// nothing of a former epoch is accepted.
@@ -72,33 +82,45 @@ impl State {
         Ok(Spent::Granted)
     }
 
-    /// Notes that the answer to a request lies in the mailbox; gives the requests whose answers are older than the newest `keep`.
+    /// Notes that the answer to a request lies in the mailbox; gives those that are too many for `keep`.
+    ///
+    /// Those that stay are each asker's newest, as many of one as of another: nobody drives others' answers out.
     ///
     /// # Errors
-    /// [`Error::State`](crate::Error::State).
+    /// [`Error::State`](crate::Error::State), [`Error::Protocol`](crate::Error::Protocol) where the state is damaged.
     pub fn note_answer(
         &mut self,
         epoch: Epoch,
         asker: &PublicName,
         id: RequestId,
         keep: u32,
-    ) -> Result<Vec<RequestId>> {
+    ) -> Result<Vec<PostedAnswer>> {
         self.db.execute(
             "UPDATE lookup SET in_mailbox = 1 WHERE epoch = ?1 AND asker = ?2 AND request = ?3",
             params![epoch.0, asker.to_bytes(), id.as_bytes()],
         )?;
-        let mut statement =
-            self.db.prepare("SELECT request FROM lookup WHERE in_mailbox ORDER BY number DESC LIMIT -1 OFFSET ?1")?;
-        let rows = statement.query_map([keep], |row| row.get::<_, [u8; RequestId::BYTES]>(0))?;
-        Ok(rows.collect::<std::result::Result<Vec<_>, _>>()?.into_iter().map(RequestId::from_bytes).collect())
+        let mut statement = self.db.prepare(
+            "SELECT asker, request, number FROM
+               (SELECT asker, request, number, row_number() OVER (PARTITION BY asker ORDER BY number DESC) AS age
+                FROM lookup WHERE in_mailbox)
+             ORDER BY age, number DESC LIMIT -1 OFFSET ?1",
+        )?;
+        let rows = statement.query_map([keep], |row| {
+            Ok((row.get::<_, [u8; PublicName::BYTES]>(0)?, row.get(1).map(RequestId::from_bytes)?, row.get(2)?))
+        })?;
+        rows.map(|row| {
+            let (asker, id, number) = row?;
+            Ok(PostedAnswer { asker: PublicName::from_bytes(&asker)?, id, number })
+        })
+        .collect()
     }
 
-    /// Notes that the answer to a request is in the mailbox no more.
+    /// Notes that an answer is in the mailbox no more.
     ///
     /// # Errors
     /// [`Error::State`](crate::Error::State).
-    pub fn note_answer_removed(&mut self, id: RequestId) -> Result<()> {
-        self.db.execute("UPDATE lookup SET in_mailbox = 0 WHERE request = ?1", [id.as_bytes()])?;
+    pub fn note_answer_removed(&mut self, answer: &PostedAnswer) -> Result<()> {
+        self.db.execute("UPDATE lookup SET in_mailbox = 0 WHERE number = ?1", [answer.number])?;
         Ok(())
     }
 }

@@ -111,6 +111,8 @@ impl State {
             ("share_point", "steward"),
             ("reported_set", "holder"),
             ("reported_set", "partner"),
+            ("reported_rows", "holder"),
+            ("reported_rows", "partner"),
         ] {
             transaction.execute(
                 &format!("UPDATE OR IGNORE {table} SET {column} = ?3 WHERE epoch = ?1 AND {column} = ?2"),
@@ -223,6 +225,8 @@ fn erase(transaction: &Transaction<'_>, epoch: Epoch, name: &[u8]) -> Result<()>
         ("refusal", "sender"),
         ("reported_set", "holder"),
         ("reported_set", "partner"),
+        ("reported_rows", "holder"),
+        ("reported_rows", "partner"),
     ] {
         transaction
             .execute(&format!("DELETE FROM {table} WHERE epoch = ?1 AND {column} = ?2"), params![epoch.0, name])?;

@@ -10,7 +10,10 @@ use datafuse_core::{
 use datafuse_engine::{report::Report, set_sketch::SetSketch};
 use rusqlite::{OptionalExtension, params};
 
-use super::State;
+use super::{
+    State,
+    privacy::{self, EpsilonCost, Kept},
+};
 use crate::error::{Error, Result};
 
 /// A set of one holder's identifiers that a report is made of with a partner.
@@ -24,6 +27,15 @@ pub struct ReportedSet {
     pub kind: KindName,
     /// SHA-256 of its match keys, hex.
     pub fused_set: String,
+}
+
+/// What the guard keeps of a report, to hold later ones against.
+#[derive(Clone, Debug, Default)]
+pub struct GuardNotes {
+    /// The sets that met, those that met before left out.
+    pub sets: Vec<(ReportedSet, SetSketch)>,
+    /// Where the report looks at rows: each set with the digest of its rows.
+    pub rows: Vec<(ReportedSet, String)>,
 }
 
 /// A question that was answered before.
@@ -79,8 +91,28 @@ impl State {
         Ok(Some(sketches))
     }
 
-    /// Remembers, in one transaction, the answer to a question and which sets met in it. A question that was answered keeps its
-    /// first answer.
+    /// The digest of the rows that a set had in a report which looks at rows, with this partner; `None` where there was none.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn reported_rows(&self, epoch: Epoch, reported: &ReportedSet) -> Result<Option<String>> {
+        let found = self.db.query_row(
+            "SELECT fused_rows FROM reported_rows
+             WHERE epoch = ?1 AND holder = ?2 AND partner = ?3 AND kind = ?4 AND fused_set = ?5",
+            params![
+                epoch.0,
+                reported.holder.to_bytes(),
+                reported.partner.to_bytes(),
+                reported.kind.as_str(),
+                reported.fused_set
+            ],
+            |row| row.get(0),
+        );
+        Ok(found.optional()?)
+    }
+
+    /// Remembers, in one transaction, the answer to a question and which sets met in it, and spends what the answer costs. A question
+    /// that was answered keeps its first answer.
     ///
     /// # Errors
     /// [`Error::State`].
@@ -89,18 +121,26 @@ impl State {
         epoch: Epoch,
         question: &str,
         report: &Report,
-        sets: &[(ReportedSet, SetSketch)],
-    ) -> Result<()> {
+        guard: &GuardNotes,
+        costs: &[EpsilonCost],
+    ) -> Result<Kept> {
         let answer = self.seal(&answered_place(epoch, question), report.to_json_pretty().as_bytes())?;
         let sealed =
-            sets.iter().map(|(set, sketch)| self.seal(&sketch_place(epoch, &set.fused_set), sketch.as_bytes()));
+            guard.sets.iter().map(|(set, sketch)| self.seal(&sketch_place(epoch, &set.fused_set), sketch.as_bytes()));
         let sealed: Vec<_> = sealed.collect::<Result<_>>()?;
         let transaction = self.immediate()?;
-        transaction.execute(
+        let new = transaction.execute(
             "INSERT INTO answered (epoch, question, event, sealed) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
             params![epoch.0, question, report.provenance.event.as_str(), answer],
         )?;
-        for ((set, _), sealed) in sets.iter().zip(sealed) {
+        if new == 0 {
+            return Ok(Kept::HadAnswer);
+        }
+        if let Some(position) = privacy::spend(&transaction, costs)? {
+            // Dropping the transaction takes back what was written.
+            return Ok(Kept::Exhausted { position });
+        }
+        for ((set, _), sealed) in guard.sets.iter().zip(sealed) {
             transaction.execute(
                 "INSERT INTO set_sketch (epoch, fused_set, sealed) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
                 params![epoch.0, set.fused_set, sealed],
@@ -111,7 +151,22 @@ impl State {
                 params![epoch.0, set.holder.to_bytes(), set.partner.to_bytes(), set.kind.as_str(), set.fused_set],
             )?;
         }
-        Ok(transaction.commit()?)
+        for (set, fused_rows) in &guard.rows {
+            transaction.execute(
+                "INSERT INTO reported_rows (epoch, holder, partner, kind, fused_set, fused_rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO NOTHING",
+                params![
+                    epoch.0,
+                    set.holder.to_bytes(),
+                    set.partner.to_bytes(),
+                    set.kind.as_str(),
+                    set.fused_set,
+                    fused_rows
+                ],
+            )?;
+        }
+        transaction.commit()?;
+        Ok(Kept::Yes)
     }
 }
 

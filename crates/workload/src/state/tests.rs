@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 use datafuse_core::{
     enrolment::{AwaitingShares, HolderStep, contribute},
+    epsilon::Epsilon,
     id::ParticipantId,
     keys::PartyKeys,
+    lookup::RequestId,
 };
 use datafuse_engine::{
     match_table::{HolderSet, MatchTable},
@@ -379,6 +381,50 @@ fn a_budget_is_spent_once_an_event_and_never_beyond_its_limit() {
     assert_eq!(state.spend(&subjects, day, None, &id(6)).unwrap(), Spent::Granted);
 }
 
+#[test]
+fn look_ups_of_a_day_end_at_its_limit_and_begin_anew_with_the_next() {
+    let fixture = Fixture::new();
+    let mut state = fixture.open();
+    let (acme, globex) = ("acme".parse().unwrap(), "globex".parse().unwrap());
+    let id = |n: u32| format!("{n}-0").parse().unwrap();
+    let (today, tomorrow) = ("2026-11-26", "2026-11-27");
+    assert_eq!(state.spend_lookups(&acme, today, 7, 10, &id(1)).unwrap(), Spent::Granted);
+    assert_eq!(state.spend_lookups(&acme, today, 4, 10, &id(2)).unwrap(), Spent::Exhausted);
+    // What did not fit spent nothing, and another holder has a day of its own.
+    assert_eq!(state.spend_lookups(&acme, today, 3, 10, &id(3)).unwrap(), Spent::Granted);
+    assert_eq!(state.spend_lookups(&acme, today, 1, 10, &id(4)).unwrap(), Spent::Exhausted);
+    assert_eq!(state.spend_lookups(&globex, today, 10, 10, &id(5)).unwrap(), Spent::Granted);
+    assert_eq!(state.spend_lookups(&acme, tomorrow, 8, 10, &id(6)).unwrap(), Spent::Granted);
+    // An event that comes again after midnight has spent already.
+    assert_eq!(state.spend_lookups(&acme, tomorrow, 7, 10, &id(1)).unwrap(), Spent::Granted);
+    assert_eq!(state.spend_lookups(&acme, tomorrow, 2, 10, &id(7)).unwrap(), Spent::Granted);
+    assert_eq!(state.spent("lookups/acme", tomorrow).unwrap(), 10);
+}
+
+#[test]
+fn one_asker_drives_no_answers_of_another_out_of_the_mailbox() {
+    let fixture = Fixture::new();
+    let mut state = fixture.open();
+    let (quiet, loud) = (keys().identity().public_name(), keys().identity().public_name());
+    let id = |number: u8| RequestId::from_bytes([number; 16]);
+    let mut post = |asker: &PublicName, number: u8| {
+        assert!(state.take_lookup(Epoch(1), asker, id(number), &format!("{number}-0").parse().unwrap()).unwrap());
+        let old = state.note_answer(Epoch(1), asker, id(number), 4).unwrap();
+        for answer in &old {
+            state.note_answer_removed(answer).unwrap();
+        }
+        old.into_iter().map(|answer| (answer.asker, answer.id)).collect::<Vec<_>>()
+    };
+    assert!(post(&quiet, 1).is_empty());
+    assert!(post(&quiet, 2).is_empty());
+    assert!(post(&loud, 3).is_empty() && post(&loud, 4).is_empty());
+    for number in 5..9 {
+        assert_eq!(post(&loud, number), [(loud.clone(), id(number - 2))], "the oldest of its own");
+    }
+    // Who has as many as the other makes room itself.
+    assert_eq!(post(&quiet, 9), [(quiet.clone(), id(1))]);
+}
+
 /// Not a fact: what each of the processes does that [`processes_together_spend_no_more_than_the_limit`] starts.
 #[test]
 #[ignore = "run by another test, in a process of its own"]
@@ -491,8 +537,8 @@ fn the_first_answer_to_a_question_stays_and_goes_with_its_epoch() {
     let fixture = Fixture::new();
     let mut state = fixture.opened();
     assert!(state.answered(EPOCH, "q").unwrap().is_none());
-    state.remember_answer(EPOCH, "q", &report("1-0"), &[]).unwrap();
-    state.remember_answer(EPOCH, "q", &report("2-0"), &[]).unwrap();
+    state.remember_answer(EPOCH, "q", &report("1-0"), &GuardNotes::default(), &[]).unwrap();
+    state.remember_answer(EPOCH, "q", &report("2-0"), &GuardNotes::default(), &[]).unwrap();
     let answered = state.answered(EPOCH, "q").unwrap().unwrap();
     assert_eq!((answered.event.as_str(), answered.report), ("1-0", report("1-0")));
     assert!(state.answered(EPOCH, "other").unwrap().is_none());
@@ -505,12 +551,52 @@ fn the_first_answer_to_a_question_stays_and_goes_with_its_epoch() {
 }
 
 #[test]
+fn an_answer_and_what_it_costs_are_kept_together_or_not_at_all() {
+    let fixture = Fixture::new();
+    let mut state = fixture.opened();
+    let epsilon = Epsilon::from_millionths;
+    let cost = |holder: &str, cost, budget: Option<u64>| EpsilonCost {
+        holder: holder.parse().unwrap(),
+        dataset: "customers".parse().unwrap(),
+        cost: epsilon(cost),
+        budget: budget.map(epsilon),
+    };
+    let costs = [cost("acme", 400_000, None), cost("globex", 400_000, Some(1_000_000))];
+    let spent = |state: &State| {
+        ["acme", "globex"].map(|holder| {
+            state.epsilon_spent(&holder.parse().unwrap(), &"customers".parse().unwrap()).unwrap().to_string()
+        })
+    };
+    assert_eq!(spent(&state), ["0", "0"]);
+    assert_eq!(state.remember_answer(EPOCH, "a", &report("1-0"), &GuardNotes::default(), &costs).unwrap(), Kept::Yes);
+    // The second noise of a question is neither kept nor paid for.
+    assert_eq!(
+        state.remember_answer(EPOCH, "a", &report("2-0"), &GuardNotes::default(), &costs).unwrap(),
+        Kept::HadAnswer
+    );
+    assert_eq!(state.answered(EPOCH, "a").unwrap().unwrap().event.as_str(), "1-0");
+    assert_eq!(spent(&state), ["0.4", "0.4"]);
+    assert_eq!(state.remember_answer(EPOCH, "b", &report("3-0"), &GuardNotes::default(), &costs).unwrap(), Kept::Yes);
+    // The third would cost Globex more than it has: Acme pays nothing either, and there is no answer.
+    let kept = state.remember_answer(EPOCH, "c", &report("4-0"), &GuardNotes::default(), &costs).unwrap();
+    assert_eq!(kept, Kept::Exhausted { position: 1 });
+    assert!(state.answered(EPOCH, "c").unwrap().is_none());
+    assert_eq!(spent(&state), ["0.8", "0.8"]);
+    // The very last of a budget can be spent; and a new epoch fills nothing up.
+    let rest = [cost("globex", 200_000, Some(1_000_000))];
+    assert_eq!(state.remember_answer(EPOCH, "c", &report("5-0"), &GuardNotes::default(), &rest).unwrap(), Kept::Yes);
+    state.begin_epoch(&secrets(), &"9-9".parse().unwrap(), None).unwrap();
+    assert_eq!(spent(&state), ["0.8", "1"]);
+}
+
+#[test]
 fn reported_sets_are_known_by_holder_and_partner_and_open_with_the_next_key() {
     let mut fixture = Fixture::new();
     let mut state = fixture.opened();
     let [acme, globex, initech] = [(); 3].map(|()| keys().identity().public_name());
     let sets = [reported(&acme, &globex, "aa"), reported(&acme, &globex, "bb"), reported(&globex, &acme, "cc")];
-    state.remember_answer(EPOCH, "q", &report("1-0"), &sets).unwrap();
+    let rows = vec![(sets[0].0.clone(), "r1".to_owned())];
+    state.remember_answer(EPOCH, "q", &report("1-0"), &GuardNotes { sets: sets.to_vec(), rows }, &[]).unwrap();
     drop(state);
     let former = fixture.workload.token().state_key(&root());
     fixture.workload.rotate(&mut UnwrapErr(getrandom::SysRng));
@@ -524,10 +610,15 @@ fn reported_sets_are_known_by_holder_and_partner_and_open_with_the_next_key() {
     assert_eq!(former_sets(&state, &acme, &globex, "bb"), None, "the very set was reported");
     assert_eq!(former_sets(&state, &globex, &acme, "bb"), Some(1), "by its partner, not by itself");
     assert_eq!(former_sets(&state, &acme, &initech, "bb"), Some(0));
+    let rows_of =
+        |state: &State, holder, partner, set| state.reported_rows(EPOCH, &reported(holder, partner, set).0).unwrap();
+    assert_eq!(rows_of(&state, &acme, &globex, "aa").as_deref(), Some("r1"));
+    assert_eq!(rows_of(&state, &acme, &globex, "bb"), None);
+    assert_eq!(rows_of(&state, &globex, &acme, "aa"), None);
     // Who leaves takes along what it was reported with.
     state.revoke(EPOCH, &globex).unwrap();
     assert_eq!(former_sets(&state, &acme, &globex, "bb"), Some(0));
-    for table in ["reported_set", "set_sketch"] {
+    for table in ["reported_set", "reported_rows", "set_sketch"] {
         let left: u64 = state.db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0, "{table}");
     }
