@@ -3,6 +3,7 @@
 mod contract;
 mod jobs;
 mod key;
+mod list;
 mod observe;
 mod parquet;
 mod report;
@@ -25,6 +26,7 @@ pub(crate) use key::{
     ChangePassphraseArgs, CombineArgs, DrillArgs, ForgetArgs, KeyArgs, KeyCommand, KeygenArgs, NewPassphraseArgs,
     PassphraseArgs, RotateArgs, SplitArgs, WipeArgs,
 };
+pub(crate) use list::{ListCommand, ListOpenArgs};
 pub(crate) use observe::{AuditCommand, LogArgs, LogFormat};
 pub(crate) use parquet::{ParquetKeyArgs, TableArgs};
 pub(crate) use report::{ReportCommand, ReportOpenArgs, ReportVerifyArgs};
@@ -113,6 +115,9 @@ pub(crate) enum Command {
     /// Ask whether other holders know some of this party's customers, and read the answer
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Open the list of this party's own rows that other holders have too
+    #[command(subcommand)]
+    List(ListCommand),
     /// Look for what could go wrong on this machine, and with a space's files
     #[command(after_help = "Examples:\n  datafuse doctor\n  datafuse doctor --space space.yaml --key acme.key")]
     Doctor(DoctorArgs),

@@ -10,7 +10,7 @@ use std::{
     io::{IsTerminal, stdout},
 };
 
-use datafuse_engine::report::{Count, Funnel, KindInfo, Overlap, Region, Report};
+use datafuse_engine::report::{Count, Funnel, KindInfo, Output, Overlap, Region, Report};
 
 use crate::console;
 
@@ -84,11 +84,17 @@ pub(crate) fn draw(report: &Report, paper: &Paper) -> String {
         if !report.by_kind.is_empty() {
             let _ = writeln!(out, "By {kind}\n");
         }
-        groups(&mut out, paper, overlap, parties.len());
+        if report.shows(Output::Regions) {
+            groups(&mut out, paper, overlap, parties.len());
+        }
         let depth: Vec<_> = overlap.at_least.iter().map(|entry| (entry.holders.to_string(), entry.count)).collect();
         let columns = Columns::of(paper, &depth[..depth.len().min(LINES)]);
-        bars(&mut out, paper, "At this many holders, or at more", &depth, &columns, largest(&depth));
-        funnels(&mut out, paper, parties);
+        if report.shows(Output::AtLeast) {
+            bars(&mut out, paper, "At this many holders, or at more", &depth, &columns, largest(&depth));
+        }
+        if report.shows(Output::Parties) {
+            funnels(&mut out, paper, parties);
+        }
     }
     // Pictures are a line apart; the last one ends the text.
     out.truncate(out.trim_end().len());
@@ -172,7 +178,7 @@ fn funnel(paper: &Paper, party: &Funnel, scale: u64, room: usize) -> String {
         (of_matched, matched),
         (of_rest, unique - matched),
         (of_duplicate, duplicate),
-        (of_other, party.invalid.saturating_add(party.empty)),
+        (of_other, party.invalid.unwrap_or(0).saturating_add(party.empty.unwrap_or(0))),
     ];
     let (mut bar, mut before) = (String::new(), 0_u64);
     for (shade, count) in pieces {

@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt::Display};
 
-use datafuse_engine::signed_report::{EncryptedReportError, SignedReportError};
+use datafuse_engine::{
+    list::ListFileError,
+    signed_report::{EncryptedReportError, SignedReportError},
+};
 use datafuse_space::{mailbox::Trouble, passes};
 use datafuse_workload::delivery::DeliveryError;
 use datafuse_workload::jobs::JobsError;
@@ -74,7 +77,8 @@ impl From<datafuse_core::Error> for Failure {
         let code = match &error {
             E::InvalidId { .. } | E::InvalidPublicName { .. } => Code::Usage,
             E::InvalidToken { .. } | E::StaleVersion { .. } => Code::Data,
-            E::Mismatch { what: "dataset", .. } => Code::Data,
+            E::Mismatch { what: "dataset" | "list", .. } | E::BadSignature { what: "list", .. } => Code::Data,
+            E::Unopenable { what: "list" } => Code::Data,
             _ => Code::Peer,
         };
         Self::of(code, &error, error.remedy())
@@ -168,8 +172,15 @@ impl From<DeliveryError> for Failure {
 
 impl From<datafuse_holder::Error> for Failure {
     fn from(error: datafuse_holder::Error) -> Self {
-        use datafuse_holder::{Error as E, lookup::LookupError};
+        use datafuse_holder::{Error as E, list::ListError, lookup::LookupError};
         let code = match error {
+            E::List(error) => match *error {
+                ListError::File(ListFileError::Engine(error)) => return error.into(),
+                ListError::File(ListFileError::Envelope { source, .. }) => return source.into(),
+                ListError::Report(error) => return error.into(),
+                ListError::WhichDataset { .. } => return Self::of(Code::Usage, &error, error.remedy()),
+                _ => return Self::of(Code::Data, &error, error.remedy()),
+            },
             E::Protocol(error) => return (*error).into(),
             E::Engine(error) => return (*error).into(),
             E::Space(error) => return (*error).into(),

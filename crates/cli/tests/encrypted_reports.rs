@@ -181,6 +181,35 @@ fn an_identity_under_a_passphrase_opens_with_it() {
 }
 
 #[test]
+fn users_with_outputs_of_their_own_open_these_and_no_other_users() {
+    let world = World::enrolled(&[("acme", ACME), ("globex", GLOBEX)]);
+    fs::create_dir(world.path("insights")).unwrap();
+    let [insights, press] = ["insights.age", "press.age"].map(|file| keygen(&world, file, &[]));
+    name_recipient(&world, &insights);
+    let path = world.path("workload/space.yaml");
+    let yaml = fs::read_to_string(&path).unwrap();
+    let press = format!("  press:\n    roles: [user]\n    recipient: {press}\n  insights:\n");
+    let yaml = yaml.replacen("  insights:\n", &press, 1) + "  outputs_for: { press: [all] }\n";
+    fs::write(path, yaml).unwrap();
+    world.event("CHECK_COMMON_CUSTOMERS").done();
+    let folder = fs::read_dir(world.path("workload/outputs")).unwrap().next().unwrap().unwrap().path();
+    let own = folder.join("users/insights");
+    let mut found = files(&folder);
+    found.sort();
+    let names =
+        [folder.clone(), own.clone()].map(|f| ["receipt.json", "report.dsse.json.age"].map(|name| f.join(name)));
+    assert_eq!(found, names.concat());
+
+    let pairs = |folder: &Path, identity: &str| {
+        let said = open(&world, folder, &["--identity", identity, "--json"]).done();
+        serde_json::from_str::<Value>(&said.out).unwrap()["overlap"]["pairwise"][0]["count"].clone()
+    };
+    assert_eq!(pairs(&own, "insights.age"), json!(1));
+    assert_eq!((pairs(&folder, "insights.age"), pairs(&folder, "press.age")), (Value::Null, Value::Null));
+    open(&world, &own, &["--identity", "press.age"]).refused(3, "cannot be opened");
+}
+
+#[test]
 fn users_with_and_without_a_recipient_get_no_report_and_are_named() {
     let (world, _, _) = reported(ACME, GLOBEX);
     let path = world.path("workload/space.yaml");

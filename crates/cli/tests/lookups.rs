@@ -189,3 +189,94 @@ fn the_command_line_says_what_is_missing() {
     make(&world, "acme", "ada@example.com\n", "r.lookup").done();
     open(&world, "acme", "r.lookup").refused(5, "no answer to request");
 }
+
+#[test]
+fn a_bare_token_is_answered_where_the_agreement_names_its_asker() {
+    let world = world("{ bare: [acme], per_day: 2 }");
+    for (line, out, expected) in [("Ada@Example.com", "1.token", true), ("bob@example.com", "2.token", false)] {
+        make_bare(&world, "acme", line, out).done();
+        look_up(&world, "acme", out).done();
+        assert_eq!(known(&world, "acme", out), serde_json::json!([expected]), "{line}");
+    }
+    // The day is one and the same for bare tokens and requests.
+    make(&world, "acme", "ada@example.com\n", "r.lookup").done();
+    look_up(&world, "acme", "r.lookup").done();
+    open(&world, "acme", "r.lookup").refused(6, "look-ups of the day do not suffice");
+    // What came once is answered for one event only, and opens for its asker alone.
+    look_up(&world, "acme", "1.token").refused(6, "came before, with another event");
+    fs::copy(world.path("acme/1.token"), world.path("globex/1.token")).unwrap();
+    open(&world, "globex", "1.token").refused(5, "does not open");
+    assert!(
+        !files(&world.path("shared"))
+            .iter()
+            .any(|file| { fs::read(file).unwrap().windows(15).any(|window| window == b"ada@example.com") })
+    );
+}
+
+#[test]
+fn the_platforms_event_carries_a_bare_token_and_nothing_else() {
+    let world = world("{ bare: [acme] }");
+    make_bare(&world, "acme", "eve@example.com", "r.token").done();
+    let text = fs::read_to_string(world.path("acme/r.token")).unwrap();
+    let event = serde_json::json!({ "type": "CHECK_VALID_CUSTOMER", "email": text.trim() });
+    queue(&world, &event);
+    world.run("workload", &["serve", "--key", "party.key", "--once"]).done();
+    assert_eq!(known(&world, "acme", "r.token"), serde_json::json!([true]));
+}
+
+#[test]
+fn bare_tokens_are_refused_where_nobody_agreed_to_them() {
+    let world = world("{ bare: [globex] }");
+    let made = make_bare(&world, "acme", "ada@example.com", "r.token").done();
+    assert!(made.err.contains("takes no bare token in this party's name"), "{}", made.err);
+    let refused = look_up(&world, "acme", "r.token").refused(6, "neither sealed nor signed");
+    assert!(refused.err.contains("bare: [NAME]"), "{}", refused.err);
+    make_bare(&world, "globex", "ada@example.com\nzoe@example.com", "r.token")
+        .refused(4, "a bare token is of one customer");
+    // A sealed request of the same party is not concerned.
+    make(&world, "acme", "ada@example.com\n", "r.lookup").done();
+    look_up(&world, "acme", "r.lookup").done();
+    assert_eq!(known(&world, "acme", "r.lookup"), serde_json::json!([true]));
+}
+
+#[test]
+fn a_bare_token_of_a_former_key_or_of_another_holder_is_never_just_unknown() {
+    let world = world("{ bare: [acme, globex] }");
+    make_bare(&world, "acme", "ada@example.com", "old.token").done();
+    world.run("acme", &["key", "rotate", "--key", "party.key"]).done();
+    world.enrol("acme").done();
+    world.event("ENROL").done();
+    look_up(&world, "acme", "old.token").done();
+    open(&world, "acme", "old.token").refused(6, "a token key, a kind or a profile that the party is not enrolled for");
+    // Whatever is in the field of the kind and is no bare token is no token that nobody knows.
+    for text in ["ada@example.com", "aGVsbG8=", &"ab".repeat(32)] {
+        queue(&world, &serde_json::json!({ "type": "CHECK_VALID_CUSTOMER", "email": text }));
+        let said = world.run("workload", &["serve", "--key", "party.key", "--once"]);
+        assert!(said.err.contains("not the text of a bare token"), "{}", said.err);
+        assert!(!said.err.contains(text), "{}", said.err);
+    }
+    make_bare(&world, "globex", "ada@example.com", "r.token").done();
+    world.run("workload", &["run", "INITIALIZE", "--new-epoch", "--key", "party.key"]).done();
+    look_up(&world, "globex", "r.token").refused(5, "epoch");
+}
+
+#[test]
+fn space_check_warns_of_what_bare_tokens_give_up() {
+    let world = world("{ bare: [acme] }");
+    let said = world.run("acme", &["space", "check"]);
+    let text = format!("{}{}", said.out, said.err);
+    assert!(text.contains("policy.lookups.bare") && text.contains("no seal and no signature"), "{text}");
+}
+
+fn make_bare(world: &World, party: &str, lines: &str, out: &str) -> Said {
+    fs::write(world.path(party).join("ask.txt"), lines).unwrap();
+    let args = ["token", "make", "--bare", "--file", "ask.txt", "--party", party, "--key", "party.key", "--out", out];
+    world.run(party, &args)
+}
+
+/// Puts an event into the queue as another program would.
+fn queue(world: &World, event: &Value) {
+    world.run("acme", &["send", "ENROL"]).done();
+    let [waiting] = &files(&world.path("shared/queue/ready"))[..] else { panic!("one event waits") };
+    fs::write(waiting, event.to_string()).unwrap();
+}

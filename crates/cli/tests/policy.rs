@@ -127,3 +127,236 @@ fn a_dataset_that_differs_little_from_a_reported_one_is_refused_however_many_lie
     let by = lines.iter().filter(|line| line["participant"] == "space").count();
     assert_eq!(by, 4, "{log}");
 }
+
+#[test]
+fn counts_are_rounded_to_what_the_strictest_asks_and_the_report_says_so() {
+    // 20 and 20 customers, 10 of them common.
+    let world = world("rounding: 3", "rounding: 7");
+    check(&world).done();
+    let report = newest(&world);
+    assert_eq!(report["policy"]["rules"], json!([{ "rule": "rounding", "limit": 7, "set_by": "space" }]));
+    assert_eq!((all_of(&report), &report["parties"][0]["unique"]), (7, &json!(21)));
+    assert_eq!(report["overlap"]["pairwise"][0]["share_of_a"], json!(0.333333));
+    assert_eq!(report["overlap"]["at_least"][0]["count"], json!(28));
+    let folder = world.path("workload/outputs").join(report["provenance"]["event"].as_str().unwrap());
+    let said = world.run("workload", &["report", "open", folder.to_str().unwrap()]).done();
+    assert!(said.out.contains("rounded to multiples of 7 (rounding, set by space)"), "{}", said.out);
+    assert!(fs::read_to_string(folder.join("report.html")).unwrap().contains("rounded to multiples of 7"));
+}
+
+#[test]
+fn a_report_has_only_the_outputs_that_everybody_allows() {
+    let world = world("outputs: [all, pairwise, parties]", "outputs: [regions]");
+    let checked = world.run("workload", &["space", "check"]).done();
+    assert!(!checked.out.contains("hides nothing"), "{}", checked.out);
+    check(&world).done();
+    let report = newest(&world);
+    let by = |output: &str, set_by: &str| json!({ "output": output, "set_by": set_by });
+    let left_out = [
+        by("at_least", "acme"),
+        by("regions", "acme"),
+        by("parties", "space"),
+        by("waterfall", "space"),
+        by("aggregates", "space"),
+    ];
+    assert_eq!(report["policy"]["left_out"], json!(left_out));
+    let overlap = &report["overlap"];
+    assert_eq!((all_of(&report), &overlap["pairwise"][0]["count"]), (10, &json!(10)));
+    // The sizes are not said, so no share of them is.
+    assert_eq!(overlap["pairwise"][0]["jaccard"], Value::Null);
+    assert_eq!((&overlap["regions"], &overlap["at_least"][1]["count"]), (&json!([]), &Value::Null));
+    assert_eq!(
+        report["parties"][0],
+        json!({ "holder": "acme", "rows": null, "empty": null, "invalid": null,
+                                             "duplicate": null, "unique": null, "matched": null })
+    );
+    let cells: Vec<_> =
+        report["suppressed"].as_array().unwrap().iter().map(|s| (&s["cell"], &s["rule"], &s["set_by"])).collect();
+    let cell = |cell: &str, set_by: &str| (json!(cell), json!("outputs"), json!(set_by));
+    let expected = [cell("overlap.at_least", "acme"), cell("overlap.regions", "acme"), cell("parties", "space")];
+    assert_eq!(cells, expected.iter().map(|(cell, rule, by)| (cell, rule, by)).collect::<Vec<_>>());
+
+    let folder = world.path("workload/outputs").join(report["provenance"]["event"].as_str().unwrap());
+    let said = world.run("workload", &["report", "open", folder.to_str().unwrap()]).done();
+    assert!(said.out.contains("Left out of this report: at_least, regions (outputs, set by acme)."), "{}", said.out);
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    assert!(page.contains("Left out of this report") && !page.contains("From rows to matches"));
+    world.run("workload", &["report", "verify", folder.to_str().unwrap(), "--space", "space.yaml"]).done();
+}
+
+#[test]
+fn another_policy_or_order_of_kinds_is_another_question() {
+    let world = world("", "");
+    let file = world.path("workload/space.yaml");
+    let agreed = fs::read_to_string(&file).unwrap();
+    let mut events = Vec::new();
+    for more in ["", "  rounding: 5", "  outputs: [all]", "  outputs: [all, pairwise]"] {
+        fs::write(&file, format!("{agreed}{more}\n")).unwrap();
+        check(&world).done();
+        let report = newest(&world);
+        assert_eq!(report["provenance"]["answered_from"], Value::Null, "{more}");
+        events.push((more, report["provenance"]["event"].clone()));
+        check(&world).done();
+    }
+    // Each of them was answered, and still is.
+    for (more, event) in events {
+        fs::write(&file, format!("{agreed}{more}\n")).unwrap();
+        check(&world).done();
+        assert_eq!(newest(&world)["provenance"]["answered_from"], event, "{more}");
+    }
+}
+
+#[test]
+fn noisy_figures_are_paid_for_once_and_only_while_the_budget_lasts() {
+    let world =
+        world("differential_privacy: { epsilon: 0.4, budget: 1 }", "differential_privacy: { epsilon: 2, budget: 9 }");
+    check(&world).done();
+    let first = newest(&world);
+    let noise = &first["policy"]["differential_privacy"];
+    assert_eq!((&noise["epsilon"], &noise["set_by"], &noise["sensitivity"]), (&json!(0.4), &json!("acme"), &json!(2)));
+    let spent = |holder: &str| json!({ "holder": holder, "dataset": "customers", "epsilon": 0.4 });
+    assert_eq!(noise["spent"], json!([spent("acme"), spent("globex")]));
+    let acme = &first["parties"][0];
+    assert_eq!((&acme["rows"], &acme["empty"], &acme["duplicate"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert!(acme["unique"].is_u64(), "{acme}");
+    // Whoever asks again gets the same noise, and nobody pays.
+    for _ in 0..2 {
+        check(&world).done();
+        let again = newest(&world);
+        assert_eq!(again["provenance"]["answered_from"], first["provenance"]["event"]);
+        assert_eq!((&again["overlap"], &again["parties"]), (&first["overlap"], &first["parties"]));
+    }
+    let folder = world.path("workload/outputs").join(first["provenance"]["event"].as_str().unwrap());
+    let said = world.run("workload", &["report", "open", folder.to_str().unwrap()]).done();
+    assert!(
+        said.out.contains("random noise (differential_privacy, epsilon 0.4 for each kind, set by acme)"),
+        "{}",
+        said.out
+    );
+    assert!(fs::read_to_string(folder.join("report.html")).unwrap().contains("random noise"));
+    world.run("workload", &["report", "verify", folder.to_str().unwrap(), "--space", "space.yaml"]).done();
+
+    // 0.8 of acme's 1 after the second question; a third would cost 0.4 more.
+    world.protect("acme", &customers(0..25)).done();
+    check(&world).done();
+    world.protect("acme", &customers(0..26)).done();
+    let made = reports(&world);
+    let said = check(&world).refused(6, "has 0.2 of its epsilon budget of 1 left, and a report costs it 0.4");
+    assert!(said.err.contains("differential_privacy, set by acme"), "{}", said.err);
+    assert_eq!(reports(&world), made);
+    let log = fs::read_to_string(world.path("workload/state/audit.jsonl")).unwrap();
+    assert!(log.contains("policy-epsilon"), "{log}");
+    // What was asked before is still answered; another epoch or name of the file fills nothing up.
+    world.protect("acme", &customers(0..25)).done();
+    check(&world).done();
+    world.run("workload", &["run", "INITIALIZE", "--new-epoch", "--key", "party.key"]).done();
+    world.enrol_all(&["acme", "globex"]);
+    for (holder, numbers) in [("acme", 0..20), ("globex", 10..30)] {
+        world.protect(holder, &customers(numbers)).done();
+    }
+    check(&world).refused(6, "has 0.2 of its epsilon budget of 1 left");
+}
+
+/// Acme and Globex with three users, each with a place of its own: `insights` may see everything, `office` pairs as well, and `press`
+/// only what is common to all.
+fn three_users() -> World {
+    let world = world("outputs_for: { press: [all], office: [all, pairwise] }", "");
+    let path = world.path("workload/space.yaml");
+    let yaml = fs::read_to_string(&path).unwrap();
+    let user = |name: &str| format!("  {name}:\n    roles: [user]\n    deliver: ../{name}\n");
+    let yaml =
+        yaml.replacen("  insights:\n    roles: [user]\n", &["insights", "office", "press"].map(user).concat(), 1);
+    assert!(yaml.contains("../press"), "{yaml}");
+    fs::write(path, yaml).unwrap();
+    for user in ["insights", "office", "press"] {
+        fs::create_dir(world.path(user)).unwrap();
+        fs::copy(world.path("workload/space.yaml"), world.path(user).join("space.yaml")).unwrap();
+    }
+    world
+}
+
+fn report_in(folder: &std::path::Path) -> Value {
+    serde_json::from_slice(&fs::read(folder.join("report.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn each_user_gets_the_outputs_that_it_may_see_and_nobody_elses() {
+    let world = three_users();
+    let run = ["run", "CHECK_COMMON_CUSTOMERS", "--key", "party.key", "--json"];
+    let said: Value = serde_json::from_str(&world.run("workload", &run).done().out).unwrap();
+    let report = newest(&world);
+    let event = report["provenance"]["event"].as_str().unwrap().to_owned();
+    let outputs = world.path("workload/outputs").join(&event);
+    let own: Vec<_> = said["own"].as_object().unwrap().keys().collect();
+    assert_eq!(own, ["insights", "office"]);
+
+    // What everybody may see is what the workload's operator finds, and what the user gets who may see no more.
+    let shown = |report: &Value| {
+        let overlap = &report["overlap"];
+        let has = |value: &Value| !value.is_null() && *value != json!([]);
+        (
+            has(&overlap["all"]),
+            has(&overlap["pairwise"][0]["count"]),
+            has(&overlap["regions"]),
+            has(&report["parties"][0]["unique"]),
+        )
+    };
+    assert_eq!(shown(&report), (true, false, false, false));
+    for (user, parts) in [
+        ("press", (true, false, false, false)),
+        ("office", (true, true, false, false)),
+        ("insights", (true, true, true, true)),
+    ] {
+        let folder = world.path(user).join(&event);
+        let report = report_in(&folder);
+        assert_eq!(shown(&report), parts, "{user}");
+        assert_eq!(all_of(&report), 10);
+        let place = if user == "press" { outputs.clone() } else { outputs.join("users").join(user) };
+        for name in ["report.json", "report.html", "report.dsse.json", "receipt.json"] {
+            assert_eq!(fs::read(folder.join(name)).unwrap(), fs::read(place.join(name)).unwrap(), "{user}: {name}");
+        }
+        let said = world.run(user, &["report", "verify", &event]).done();
+        let recipients = if user == "press" { "insights, office, press" } else { user };
+        assert!(said.out.contains(&format!("Recipients: {recipients}\n")), "{}", said.out);
+        let left_out = report["policy"]["left_out"].as_array().unwrap();
+        assert!(left_out.iter().all(|left_out| left_out["set_by"] == "acme"), "{left_out:?}");
+        assert_eq!(left_out.is_empty(), user == "insights");
+    }
+    world.run("workload", &["audit", "verify", "--key", "party.key"]).done();
+
+    // The same question is answered from what is remembered, to each user again.
+    check(&world).done();
+    let again = newest(&world);
+    assert_eq!(again["provenance"]["answered_from"], json!(event));
+    let folder = world.path("office").join(again["provenance"]["event"].as_str().unwrap());
+    assert_eq!(report_in(&folder)["overlap"], report_in(&world.path("office").join(&event))["overlap"]);
+}
+
+#[test]
+fn a_report_that_lies_in_the_place_of_another_users_is_not_delivered() {
+    let world = three_users();
+    let id = world.run("workload", &["send", "CHECK_COMMON_CUSTOMERS"]).done().out.trim().to_owned();
+    // Something is in the way, so that the event fails after its reports are made.
+    fs::write(world.path("office").join(&id), "").unwrap();
+    let serve = || world.run("workload", &["serve", "--key", "party.key", "--once"]);
+    let said = serve();
+    assert!(said.err.contains("delivery-in-the-way"), "{}\n{}", said.out, said.err);
+    fs::remove_file(world.path("office").join(&id)).unwrap();
+
+    let users = world.path("workload/outputs").join(&id).join("users");
+    let swap = || {
+        fs::rename(users.join("office"), users.join("spare")).unwrap();
+        fs::rename(users.join("insights"), users.join("office")).unwrap();
+        fs::rename(users.join("spare"), users.join("insights")).unwrap();
+    };
+    swap();
+    world.run("workload", &["jobs", "retry", &id]).done();
+    let said = serve();
+    assert!(said.err.contains("output-in-the-way"), "{}\n{}", said.out, said.err);
+    assert!(!world.path("office").join(&id).exists());
+
+    swap();
+    world.run("workload", &["jobs", "retry", &id]).done();
+    serve().done();
+    assert!(report_in(&world.path("office").join(&id))["overlap"]["regions"] == json!([]));
+}

@@ -91,3 +91,24 @@ fn a_waterfall_over_a_kind_that_is_not_there_is_refused() {
     let text = said.out + &said.err;
     assert!(text.contains("'phone' is no identifier kind of this space"), "{text}");
 }
+
+#[test]
+fn another_order_is_another_question_and_each_keeps_its_answer() {
+    let world = world("analyses: { waterfall: [email, phone] }", &[("acme", ACME), ("globex", GLOBEX)]);
+    let file = world.path("workload/space.yaml");
+    let (first, second) = ("waterfall: [email, phone]", "waterfall: [phone, email]");
+    let agreed = fs::read_to_string(&file).unwrap();
+    let mut events: Vec<serde_json::Value> = Vec::new();
+    for (order, answered) in [(first, None), (second, None), (first, Some(0)), (second, Some(1))] {
+        fs::write(&file, agreed.replace(first, order)).unwrap();
+        world.event("CHECK_COMMON_CUSTOMERS").done();
+        let report = world.report();
+        assert_eq!(
+            json!(report["waterfall"]["order"]),
+            json!(if order == first { ["email", "phone"] } else { ["phone", "email"] })
+        );
+        let expected = answered.map_or(serde_json::Value::Null, |position: usize| events[position].clone());
+        assert_eq!(report["provenance"]["answered_from"], expected, "{order}");
+        events.push(report["provenance"]["event"].clone());
+    }
+}

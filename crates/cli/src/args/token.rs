@@ -32,6 +32,10 @@ pub(crate) struct TokenMakeArgs {
     /// The request to write; never overwritten. Keep it: the answer opens with it
     #[arg(long, default_value = "request.lookup", value_name = "FILE")]
     pub(crate) out: PathBuf,
+    /// Make a bare token of one identifier, neither sealed nor signed: for systems that can only send a
+    /// token, where the agreement allows it (policy.lookups.bare)
+    #[arg(long)]
+    pub(crate) bare: bool,
     #[command(flatten)]
     pub(crate) party: PartyArgs,
 }

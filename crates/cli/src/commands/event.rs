@@ -317,18 +317,18 @@ fn outcome_json(event: &Event, outcome: &Outcome) -> Value {
                 "unauthenticated": fused.unauthenticated(),
             })
         }
-        Outcome::Reported { folder, report, delivered, .. } => json!({
+        Outcome::Reported { folder, report, own, delivered, .. } => json!({
             "outcome": "reported", "report": folder.join("report.json"), "html": folder.join("report.html"),
             "signed": folder.join("report.dsse.json"), "receipt": folder.join(RECEIPT_JSON),
-            "common_customers": report.common_customers,
+            "common_customers": report.common_customers, "own": own_json(own),
             "delivered": delivered.iter().map(delivered_json).collect::<Vec<_>>(),
             "unauthenticated": report.unauthenticated().map(|dataset| format!("{}/{}", dataset.holder, dataset.dataset))
                 .collect::<Vec<_>>(),
             "warnings": report.warnings,
         }),
-        Outcome::Encrypted { folder, recipients, fused, delivered } => json!({
+        Outcome::Encrypted { folder, recipients, fused, own, delivered } => json!({
             "outcome": "reported", "encrypted": folder.join(REPORT_AGE), "receipt": folder.join(RECEIPT_JSON),
-            "recipients": recipients.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "recipients": recipients.iter().map(ToString::to_string).collect::<Vec<_>>(), "own": own_json(own),
             "delivered": delivered.iter().map(delivered_json).collect::<Vec<_>>(),
             "unauthenticated": fused.unauthenticated(),
         }),
@@ -424,27 +424,38 @@ fn collected_words(collected: &Collected) -> Vec<String> {
     groups.iter().filter(|(_, who)| !who.is_empty()).map(|(what, who)| format!("{what} {who}")).collect()
 }
 
+/// Where the users who may see more than all find their reports.
+fn own_text(own: &[(ParticipantId, PathBuf)]) -> String {
+    own.iter().map(|(user, folder)| format!("For {user} alone: {}\n", folder.display())).collect()
+}
+
+fn own_json(own: &[(ParticipantId, PathBuf)]) -> Value {
+    own.iter().map(|(user, folder)| (user.to_string(), json!(folder))).collect::<Map<_, _>>().into()
+}
+
 fn outcome_text(workload: &Workload, event: &Event, outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Reported { folder, report, delivered, .. } => {
+        Outcome::Reported { folder, report, own, delivered, .. } => {
             format!(
-                "{}\nThe report: {}\nAs a page:  {}\nSigned:     {}\nReceipt:    {}\n{}",
+                "{}\nThe report: {}\nAs a page:  {}\nSigned:     {}\nReceipt:    {}\n{}{}",
                 report.summary_text(),
                 folder.join("report.json").display(),
                 folder.join("report.html").display(),
                 folder.join("report.dsse.json").display(),
                 folder.join(RECEIPT_JSON).display(),
+                own_text(own),
                 delivered_text(delivered)
             )
         }
-        Outcome::Encrypted { folder, recipients, delivered, .. } => {
+        Outcome::Encrypted { folder, recipients, own, delivered, .. } => {
             let names: Vec<_> = recipients.iter().map(ToString::to_string).collect();
             format!(
                 "The report is encrypted to {}; nobody else can read it, and it is not shown here.\n\
-                 Encrypted:  {}\nReceipt:    {}\n{}",
+                 Encrypted:  {}\nReceipt:    {}\n{}{}",
                 names.join(" and "),
                 folder.join(REPORT_AGE).display(),
                 folder.join(RECEIPT_JSON).display(),
+                own_text(own),
                 delivered_text(delivered)
             )
         }

@@ -9,6 +9,7 @@ mod endpoint;
 mod event;
 mod jobs;
 mod key;
+mod list;
 mod normalize;
 mod party;
 mod report;
@@ -51,6 +52,7 @@ pub(crate) fn run(command: Command, console: &Console) -> Result<()> {
         Command::Audit(command) => audit::audit(&command, console),
         Command::Report(command) => report::report(&command, console),
         Command::Token(command) => token::token(&command, console),
+        Command::List(command) => list::list(&command, console),
         Command::Doctor(args) => doctor::doctor(&args, console),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "datafuse", &mut std::io::stdout());

@@ -12,12 +12,14 @@ use std::{
 
 use datafuse_core::{id::ParticipantId, name::PublicName};
 use datafuse_engine::{
+    dataset::protected::commitment,
     report::Report,
     report_html,
     signed_report::{
         FileSet, RECEIPT_JSON, REPORT_AGE, REPORT_DSSE, REPORT_HTML, REPORT_JSON, Receipt, Run, SignedReport,
+        SignedReportError,
         encrypted::{self, MAX_ENCRYPTED_BYTES},
-        is_envelope, is_receipt,
+        is_envelope, is_receipt, list_name,
     },
 };
 use datafuse_space::Space;
@@ -171,7 +173,10 @@ fn verify_receipt(path: &Path, bytes: &[u8], signers: &Signers, console: &Consol
     if there.exists() {
         let envelope = read(&there)?;
         receipt.check_envelope(&envelope)?;
-        files.push(name);
+        files.push(name.to_owned());
+        if receipt.files() == FileSet::Encrypted {
+            files.extend(lists_beside(&there, receipt.statement.lists())?);
+        }
         if receipt.files() == FileSet::Clear {
             files.extend(files_beside(&there, &signers.report(&envelope)?.0)?);
         }
@@ -199,12 +204,30 @@ fn verify_receipt(path: &Path, bytes: &[u8], signers: &Signers, console: &Consol
 }
 
 /// Checks the files that lie beside an envelope; gives the names of those that do.
-fn files_beside(envelope: &Path, signed: &SignedReport) -> Result<Vec<&'static str>> {
+fn files_beside(envelope: &Path, signed: &SignedReport) -> Result<Vec<String>> {
     let mut files = Vec::new();
     for name in [REPORT_JSON, REPORT_HTML] {
         let beside = envelope.with_file_name(name);
         if beside.exists() {
             signed.check_file(name, &read(&beside)?)?;
+            files.push(name.to_owned());
+        }
+    }
+    files.extend(lists_beside(envelope, signed.statement.lists())?);
+    Ok(files)
+}
+
+/// Checks the lists of holders that lie beside an envelope, where some do: data users have none.
+fn lists_beside<'a>(envelope: &Path, lists: impl Iterator<Item = (ParticipantId, &'a str)>) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    for (holder, expected) in lists {
+        let name = list_name(&holder);
+        let beside = envelope.with_file_name(&name);
+        if beside.exists() {
+            let found = commitment(&beside)?;
+            if found != expected {
+                return Err(SignedReportError::OtherFile { name, expected: expected.to_owned(), found }.into());
+            }
             files.push(name);
         }
     }

@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use datafuse_core::lookup::{Found, LookupRequest, RefusedLookup, Reply, from_text};
-use datafuse_holder::lookup::{ask, open_answer};
+use datafuse_core::lookup::{Asked, Found, RefusedLookup, Reply, from_text};
+use datafuse_holder::lookup::{ask, ask_bare, open_answer};
 use datafuse_space::Space;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
@@ -37,17 +37,37 @@ fn make(args: &TokenMakeArgs, console: &Console) -> Result<()> {
     };
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0);
     let approval = &mut |names: &[_]| approve(console, args.party.yes, names);
-    let asked = ask(&party, args.kind.as_ref(), &text, now, approval)?;
+    let asked = match args.bare {
+        true => ask_bare(&party, args.kind.as_ref(), &text, approval)?,
+        false => ask(&party, args.kind.as_ref(), &text, now, approval)?,
+    };
     write_new(&args.out, &asked.request)?;
     if !party.space().allows_lookups() {
         console.warn(
             "the agreement allows no look-ups, so the workload will refuse this request\nTry: agree on policy.lookups in space.yaml",
         );
     }
+    if args.bare && !party.space().bare_askers().any(|asker| *asker == args.party.party) {
+        console.warn(
+            "the agreement takes no bare token in this party's name, so the workload will refuse it\nTry: make a sealed request, \
+             without --bare; or agree on policy.lookups.bare in space.yaml",
+        );
+    }
     let value = json!({
         "request": args.out, "id": asked.id.to_string(), "kind": asked.kind.to_string(), "customers": asked.customers,
     });
     console.result(&value, || {
+        if args.bare {
+            return format!(
+                "Bare token {} by {}: {}\nNext: datafuse send CHECK_VALID_CUSTOMER --request {}\nOr from another system: \
+                 {{\"type\": \"CHECK_VALID_CUSTOMER\", \"{}\": \"the text of that file\"}}\n",
+                asked.id,
+                asked.kind,
+                args.out.display(),
+                args.out.display(),
+                asked.kind
+            );
+        }
         format!(
             "Request {} for {} customers by {}: {}\nNext: datafuse send CHECK_VALID_CUSTOMER --request {}\n",
             asked.id,
@@ -108,17 +128,24 @@ fn found_text(found: &Found) -> String {
     text
 }
 
-/// The fields of an event that brings a request: whose it is, and the request.
+/// The fields of an event that brings a request: whose it is, and the request; or a bare token in the field of its kind.
 pub(super) fn event_fields(space: &Space, path: &Path) -> Result<Map<String, Value>> {
     let text = read(path)?;
-    let request = LookupRequest::decode(&from_text(&text)?)?;
-    let Some((asker, _)) = space.participant_by_name(&request.header().asker) else {
+    let asked = Asked::decode(&from_text(&text)?)?;
+    let Some((asker, _)) = space.participant_by_name(asked.asker()) else {
         let fact = format!("{} was made by nobody of this space", path.display());
         return Err(Failure::new(Code::Data, fact, "make it again: datafuse token make, with the space.yaml of all"));
     };
     let mut fields = Map::new();
-    fields.insert("asker".to_owned(), json!(asker.to_string()));
-    fields.insert("request".to_owned(), json!(text.trim()));
+    match asked {
+        Asked::Sealed(_) => {
+            fields.insert("asker".to_owned(), json!(asker.to_string()));
+            fields.insert("request".to_owned(), json!(text.trim()));
+        }
+        Asked::Bare(_) => {
+            fields.insert(asked.kind().to_string(), json!(text.trim()));
+        }
+    }
     Ok(fields)
 }
 
