@@ -180,8 +180,8 @@ pub(crate) fn funnel(holder: &ParticipantId, index: usize, written: Sorts, plann
     Funnel {
         holder: holder.clone(),
         rows: Some(unique + duplicate + invalid + empty),
-        empty,
-        invalid,
+        empty: Some(empty),
+        invalid: Some(invalid),
         duplicate: Some(duplicate),
         unique: Some(unique),
         matched: Some(matched.sum()),

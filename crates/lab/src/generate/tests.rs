@@ -65,7 +65,7 @@ fn the_truth_is_what_a_plain_reading_of_the_files_finds() {
             }
             assert_eq!(Some(records.len() as u64), party.rows);
             assert_eq!(
-                (empty, invalid, Some(duplicate), Some(own.len() as u64)),
+                (Some(empty), Some(invalid), Some(duplicate), Some(own.len() as u64)),
                 (party.empty, party.invalid, party.duplicate, party.unique)
             );
         }
@@ -221,7 +221,10 @@ fn the_profiles_take_the_values_as_the_truth_does() {
                 Normalization::Valid(phone) => _ = phones.insert(phone.preview().to_vec()),
             }
         }
-        assert_eq!((empty, invalid, Some(distinct.len() as u64)), (party.empty, party.invalid, party.unique));
+        assert_eq!(
+            (Some(empty), Some(invalid), Some(distinct.len() as u64)),
+            (party.empty, party.invalid, party.unique)
+        );
         assert!(phones.len() > 2_500);
     }
 }

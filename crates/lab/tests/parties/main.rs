@@ -6,6 +6,7 @@ mod delivery;
 mod enrolment;
 mod epochs;
 mod hostile;
+mod lookups;
 mod roster;
 mod rotation;
 mod world;

@@ -164,9 +164,13 @@ impl World {
     }
 
     pub(crate) fn protect(&self, holder: &str) -> Protected {
+        self.protect_rows(holder, &format!("ada@example.com,a\neve@example.com,b\n{holder}@example.com,c\n"))
+    }
+
+    /// Protects these rows of email and segment.
+    pub(crate) fn protect_rows(&self, holder: &str, rows: &str) -> Protected {
         let source = self.path(&format!("{holder}.csv"));
-        fs::write(&source, format!("email,segment\nada@example.com,a\neve@example.com,b\n{holder}@example.com,c\n"))
-            .unwrap();
+        fs::write(&source, format!("email,segment\n{rows}")).unwrap();
         let request = ProtectRequest {
             source: Source::Path(source),
             read: ReadOptions::default(),

@@ -6,6 +6,7 @@
 //! | `disk` | fails every write, in one event after the other, and then lets them through |
 //! | `hostile` | hands mutated datasets, sources, agreements, events, queue files and databases over |
 //! | `load` | thousands of events through two processes, and how much memory a backlog costs |
+//! | `lookups` | look-ups as load, each with what has to come of it |
 //! | `worlds` | small spaces in different stages, made once and copied for each trial |
 //! | `child` | the process that is killed: this test's own binary, which serves as `datafuse serve` does |
 //! | `verdict` | what must be true after each trial |
@@ -21,6 +22,7 @@ mod crash;
 mod disk;
 mod hostile;
 mod load;
+mod lookups;
 mod place;
 #[path = "../../../workload/tests/queue_places/redis_server.rs"]
 #[allow(dead_code)]
