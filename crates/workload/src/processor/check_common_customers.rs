@@ -29,7 +29,7 @@ use super::{
     report_files, waterfall,
 };
 use crate::{
-    delivery::{self, Delivered},
+    delivery,
     directory::Holder,
     error::{Error, Result},
     event::Event,
@@ -93,7 +93,8 @@ pub(super) fn check(
     })
 }
 
-/// The reports of single users that lie below that of an event: each whole, and made for that user alone.
+/// The reports of single users that lie below that of an event: of exactly the users who may see more than all, each whole and made for
+/// that user alone.
 fn own_reports(
     workload: &Workload,
     event: &Event,
@@ -102,6 +103,9 @@ fn own_reports(
 ) -> Result<Vec<(ParticipantId, PathBuf)>> {
     let failed = |source| output::failed("read", folder, source);
     let own = report_folder::own_folders(folder).map_err(failed)?;
+    if !own.iter().map(|(user, _)| user).eq(workload.space().users_with_own_outputs()) {
+        return Err(Error::OutputInTheWay { path: folder.to_owned() });
+    }
     for (user, path) in &own {
         let found = report_folder::find(path, &event.id, workload.root(), &workload.signers()).map_err(failed)?;
         if found.users() != [user.clone()] {
