@@ -13,6 +13,7 @@ use datafuse_engine::{
     report::Report,
     signed_report::{SignedReport, encrypted},
 };
+use datafuse_holder::list::open_list;
 use datafuse_space::{
     Space,
     keyfile::{self, identity::Identity},
@@ -45,6 +46,8 @@ pub(crate) enum Story {
     First,
     /// As `First`, and the data user asked for encrypted reports.
     Encrypted,
+    /// As `First`; a holder gets a list of its rows, and one data user a report with more than the other's.
+    Divided,
     /// A holder has a new token key and a new version of its dataset.
     Update,
     /// A holder has left.
@@ -54,13 +57,13 @@ pub(crate) enum Story {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Opening, Self::First, Self::Encrypted, Self::Update, Self::Departure, Self::NewEpoch];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Opening, Self::First, Self::Encrypted, Self::Divided, Self::Update, Self::Departure, Self::NewEpoch];
 
     pub(crate) fn stage(self) -> Stage {
         match self {
             Self::Opening => Stage::Founded,
-            Self::First | Self::Encrypted => Stage::Waiting,
+            Self::First | Self::Encrypted | Self::Divided => Stage::Waiting,
             Self::Update => Stage::Updated,
             Self::Departure => Stage::Departed,
             Self::NewEpoch => Stage::Complete,
@@ -71,7 +74,7 @@ impl Story {
         let plain = |name: &'static str| (name, message(name, json!({})));
         match self {
             Self::Opening => vec![plain("INITIALIZE"), plain("ENROL")],
-            Self::First | Self::Encrypted => vec![
+            Self::First | Self::Encrypted | Self::Divided => vec![
                 plain("ENROL"),
                 plain("FUSE"),
                 plain(CHECK),
@@ -84,16 +87,31 @@ impl Story {
         }
     }
 
+    /// Puts into the agreement what the story needs beside that of its stage.
+    fn amend(self, space: &Path) {
+        let yaml = fs::read_to_string(space).unwrap();
+        let put = |yaml: String, below: &str, more: &str| yaml.replacen(below, &format!("{below}{more}"), 1);
+        let yaml = match self {
+            Self::Encrypted => {
+                let user = format!("  insights:\n    roles: [user]\n    recipient: {}\n", IDENTITY.to_public());
+                put(yaml, "participants:\n", &user)
+            }
+            Self::Divided => {
+                let users = "  insights: { roles: [user] }\n  press: { roles: [user] }\n";
+                let yaml = put(yaml, "participants:\n", users);
+                let yaml = put(yaml, "  globex:\n", "    policy: { lists: [acme] }\n");
+                put(yaml, "\npolicy:\n", "  outputs_for: { press: [all] }\n")
+                    + "analyses: { lists: { acme: { join: inner, kind: email } } }\n"
+            }
+            _ => return,
+        };
+        fs::write(space, yaml).unwrap();
+    }
+
     /// A copy of the stage with the events of the story in its queue.
     pub(crate) fn begin(self, queue: impl FnOnce(&Path) -> Place) -> Trial {
         let copied = self.stage().copy();
-        if self == Self::Encrypted {
-            let space = copied.path.join("space.yaml");
-            let user =
-                format!("participants:\n  insights:\n    roles: [user]\n    recipient: {}\n", IDENTITY.to_public());
-            let yaml = fs::read_to_string(&space).unwrap().replacen("participants:\n", &user, 1);
-            fs::write(&space, yaml).unwrap();
-        }
+        self.amend(&copied.path.join("space.yaml"));
         let place = queue(&copied.path);
         let (names, payloads): (Vec<_>, Vec<_>) = self.events().into_iter().unzip();
         let ids = place.publish(&payloads);
@@ -146,7 +164,8 @@ impl Trial {
     fn assert_right_report(&self, folder: &Path, id: &EventId) {
         let report = match self.story {
             Story::Encrypted => Self::decrypted_report(folder),
-            _ => Self::report_in_clear(folder),
+            Story::Divided => self.divided_report(folder),
+            _ => Self::report_in_clear(folder, &[]),
         };
         assert_eq!(report.provenance.event, *id);
         let truth = &self.story.stage().world().truth;
@@ -159,8 +178,29 @@ impl Trial {
         }
     }
 
-    fn report_in_clear(folder: &Path) -> Report {
-        assert_eq!(names(folder), ["receipt.json", "report.dsse.json", "report.html", "report.json"]);
+    /// The report of the one user who sees all; with it the other's, and the list, which the holder can open.
+    fn divided_report(&self, folder: &Path) -> Report {
+        let for_both = Self::report_in_clear(folder, &["lists", "users"]);
+        let of_one = Self::report_in_clear(&folder.join("users/insights"), &[]);
+        assert_eq!(names(&folder.join("users")), ["insights"]);
+        assert_eq!((for_both.overlap.all, &for_both.overlap.pairwise[0].count), (of_one.overlap.all, &None));
+
+        let envelope = fs::read(folder.join("report.dsse.json")).unwrap();
+        let acme = worlds::party(&self.copied.path, &"acme".parse().unwrap());
+        assert_eq!(names(&folder.join("lists")), ["acme.list"]);
+        let list = open_list(&acme, &folder.join("lists/acme.list"), Some(&envelope)).unwrap();
+        assert_eq!(list.header().event, of_one.provenance.event);
+        // A row is listed for each common identifier, or more where acme has it twice.
+        assert_eq!(of_one.lists[0].identifiers, of_one.overlap.all);
+        assert!(of_one.overlap.all.is_some_and(|common| list.rows() >= common), "{} rows", list.rows());
+        of_one
+    }
+
+    fn report_in_clear(folder: &Path, folders: &[&str]) -> Report {
+        let mut expected = vec!["receipt.json", "report.dsse.json", "report.html", "report.json"];
+        expected.extend(folders);
+        expected.sort_unstable();
+        assert_eq!(names(folder), expected);
         let page = fs::read_to_string(folder.join("report.html")).unwrap();
         assert!(page.trim_end().ends_with("</html>"), "the page is whole");
         Report::from_json(&fs::read(folder.join("report.json")).unwrap()).unwrap()
@@ -260,7 +300,7 @@ impl Trial {
         let state = State::open(&database, &space.root(), keys.token().state_key(&space.root()), &[]).unwrap();
         let open = state.open_epoch().unwrap().unwrap();
         let (epoch, serial) = match self.story {
-            Story::Opening | Story::First | Story::Encrypted => (1, 1),
+            Story::Opening | Story::First | Story::Encrypted | Story::Divided => (1, 1),
             // The message key was renewed, once.
             Story::Update | Story::Departure => (1, 2),
             Story::NewEpoch => (2, 2),

@@ -191,9 +191,7 @@ impl World {
     }
 
     fn party(&self, holder: &ParticipantId) -> Party {
-        let space = Space::read(&self.path("space.yaml")).unwrap();
-        let memory = Memory::beside(&self.key_file(holder.as_str()));
-        Party::open(space, holder, self.keys(holder.as_str()), memory).unwrap()
+        party(self.folder.path(), holder)
     }
 
     fn protect(&self, holder: &ParticipantId) {
@@ -222,6 +220,14 @@ impl World {
         let event = Event::new(name.parse().unwrap(), name, Map::new(), None).unwrap();
         process(&mut workload, &event, &|_| {}).unwrap();
     }
+}
+
+/// A holder of a space, with its keys.
+pub(crate) fn party(space: &Path, holder: &ParticipantId) -> Party {
+    let key_file = space.join(format!("keys/{holder}.key"));
+    let keys = keyfile::read(&key_file, &mut keyfile::no_passphrase).unwrap();
+    let memory = Memory::beside(&key_file);
+    Party::open(Space::read(&space.join("space.yaml")).unwrap(), holder, keys, memory).unwrap()
 }
 
 /// Opens the workload of a space.
