@@ -485,16 +485,6 @@ pub enum Error {
         /// The column, as the space file names it.
         column: String,
     },
-    /// A number of a kept column is too large to be added up.
-    #[error(
-        "aggregate '{aggregate}': column '{column}' has a number of 10^15 or more, which cannot be added up exactly"
-    )]
-    NumberTooLarge {
-        /// The aggregate.
-        aggregate: String,
-        /// The column.
-        column: String,
-    },
     /// The library below failed in a way that no input should cause.
     #[error("internal error while {work}")]
     Internal {
@@ -591,9 +581,6 @@ impl Error {
             Self::OutOfTempSpace { .. } => "free some space in that folder, or name another one with --temp-dir".into(),
             Self::NotKept { holder, column } => {
                 format!("have '{holder}' protect its dataset again with the column kept (datafuse protect --keep {column})")
-            }
-            Self::NumberTooLarge { column, .. } => {
-                format!("correct '{column}' at its holder, or give it in a larger unit, and protect again; or remove the aggregate")
             }
             Self::NoSuchHolder { .. } | Self::Internal { .. } => return None,
         })

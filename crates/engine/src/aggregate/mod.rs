@@ -146,12 +146,12 @@ pub struct Values {
 }
 
 impl Values {
-    /// Counts one more number; `None` where a sum has no room for it.
-    pub(crate) fn add(&mut self, value: i128, keep: bool) -> Option<()> {
+    /// Counts one more number. The sums have room for 10^14 of the largest.
+    pub(crate) fn add(&mut self, value: i128, keep: bool) {
         self.count += 1;
-        self.sum = self.sum.checked_add(value)?;
+        self.sum = self.sum.saturating_add(value);
         let size = value.unsigned_abs();
-        self.sum_of_sizes = self.sum_of_sizes.checked_add(size)?;
+        self.sum_of_sizes = self.sum_of_sizes.saturating_add(size);
         if size > self.largest[0] {
             self.largest = [size, self.largest[0]];
         } else if size > self.largest[1] {
@@ -160,7 +160,6 @@ impl Values {
         if keep {
             self.all.push(value);
         }
-        Some(())
     }
 }
 
@@ -168,7 +167,7 @@ impl Values {
 ///
 /// # Errors
 /// [`Error::NoSuchHolder`]; [`Error::NotKept`] where a holder takes part whose datasets have no such column;
-/// [`Error::NumberTooLarge`]; [`Error::OutOfMemory`]; those of [`FusedFile::open`](crate::fused_file::FusedFile::open).
+/// [`Error::OutOfMemory`]; those of [`FusedFile::open`](crate::fused_file::FusedFile::open).
 pub fn compute(
     asked: &[Aggregate],
     inputs: &[FusedInput],
@@ -285,10 +284,8 @@ impl<'a> Plan<'a> {
         group.count += 1;
         group.values.resize_with(self.values.len(), Values::default);
         for ((place, asked), values) in self.values.iter().zip(&self.asked.values).zip(&mut group.values) {
-            let too_large =
-                || Error::NumberTooLarge { aggregate: self.asked.name.clone(), column: asked.column.to_string() };
             let Some(value) = columns(*place).and_then(decimal::parse) else { continue };
-            values.add(value.ok_or_else(too_large)?, asked.quantiles).ok_or_else(too_large)?;
+            values.add(value, asked.quantiles);
             if asked.quantiles {
                 memory.take(VALUE_BYTES)?;
             }

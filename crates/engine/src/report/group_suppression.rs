@@ -143,7 +143,7 @@ mod tests {
 
     fn values(numbers: &[i128]) -> Values {
         let mut values = Values::default();
-        numbers.iter().for_each(|number| values.add(*number, true).unwrap());
+        numbers.iter().for_each(|number| values.add(*number, true));
         values
     }
 

@@ -28,7 +28,7 @@ fn asked(over: Over) -> Aggregate {
 fn group(name: &str, count: u64, numbers: &[i64]) -> (GroupName, Group) {
     let mut values = Values::default();
     for number in numbers {
-        values.add(i128::from(*number) * 1_000_000_000, true).unwrap();
+        values.add(i128::from(*number) * 1_000_000_000, true);
     }
     (vec![(!name.is_empty()).then(|| name.to_owned())], Group { count, values: vec![values] })
 }
