@@ -21,8 +21,8 @@ pub(super) fn deliver(parcel: &Parcel<'_>, place: &Path) -> Result<Arrival, Deli
     let in_the_way = || DeliveryError::InTheWay { path: target.clone() };
     match report_folder::find(&target, parcel.event, &parcel.root, &parcel.signers).map_err(failed("read", &target))? {
         Found::Nothing => {}
-        // In clear where it is to be encrypted is another report.
-        found if found.files() == Some(parcel.set) => return Ok(Arrival::WasThere),
+        // In clear where it is to be encrypted is another report, and so is one for other users.
+        found if found.files() == Some(parcel.set) && found.users() == parcel.users => return Ok(Arrival::WasThere),
         _ => return Err(in_the_way()),
     }
     let part = place.join(temporary_name(parcel.event));

@@ -68,6 +68,8 @@ pub(crate) struct Parcel<'a> {
     event_type: &'a str,
     /// Whether it is in clear or encrypted.
     set: FileSet,
+    /// The data users it was made for.
+    users: Vec<ParticipantId>,
     /// Name and content, in the order in which they are to appear: the envelope last.
     files: Vec<NamedFile>,
     /// The workload's names, present and former: who may have signed what is there already.
@@ -80,12 +82,15 @@ impl<'a> Parcel<'a> {
     fn read(workload: &Workload, event: &'a Event, folder: &Path) -> Result<Self> {
         let failed = |source| Error::Output { action: "read", path: folder.to_owned(), source };
         let (set, files) = report_folder::read_all(folder).map_err(failed)?;
+        let signers = workload.signers();
+        let found = report_folder::find(folder, &event.id, workload.root(), &signers).map_err(failed)?;
         Ok(Self {
             event: &event.id,
             event_type: event.name(),
             set,
+            users: found.users().to_vec(),
             files,
-            signers: workload.signers(),
+            signers,
             root: *workload.root(),
         })
     }

@@ -171,7 +171,11 @@ fn user() -> ParticipantId {
 }
 
 fn write_signed(report: &Report, folder: &Path) {
-    let (json, html, readers) = (report.to_json_pretty(), b"<html>", Readers::in_clear(vec![user()]));
+    write_signed_for(vec![user()], report, folder);
+}
+
+fn write_signed_for(users: Vec<ParticipantId>, report: &Report, folder: &Path) {
+    let (json, html, readers) = (report.to_json_pretty(), b"<html>", Readers::in_clear(users));
     let signed =
         SignedReport::sign(report, json.as_bytes(), Some(html), &[], readers.clone(), keys(1).identity()).unwrap();
     let receipt = Receipt::sign(report, readers, &signed, &[], None, keys(1).identity()).unwrap();
@@ -291,6 +295,16 @@ fn the_report_of_another_space_is_not_taken_for_this_ones() {
     let world = World::new(&["delivered"]);
     write_signed(&report("9b".repeat(32)), &world.path("delivered").join(EVENT));
     assert!(matches!(world.failure(), DeliveryError::InTheWay { .. }));
+}
+
+#[test]
+fn the_report_of_another_user_is_not_taken_for_this_ones() {
+    let world = World::new(&["delivered"]);
+    let there = world.path("delivered").join(EVENT);
+    write_signed_for(vec!["press".parse().unwrap()], &world.report(), &there);
+    assert!(matches!(world.failure(), DeliveryError::InTheWay { .. }));
+    write_signed(&world.report(), &there);
+    assert_eq!(world.deliver().unwrap(), [Arrival::WasThere]);
 }
 
 #[test]
