@@ -45,7 +45,7 @@ fn an_auditor_follows_what_happened_from_the_log_alone() {
     let report = of("Report made")[0];
     assert_eq!(report["datasets"], Value::from(vec![accepted[0]["sha256"].clone(), accepted[1]["sha256"].clone()]));
     use sha2::Digest;
-    let file = world.path("workload/outputs").join(report["event"].as_str().unwrap()).join("report.json");
+    let file = world.path("workload/outputs").join(report["event"].as_str().unwrap()).join("report.dsse.json");
     let sha256 = sha2::Sha256::digest(fs::read(file).unwrap());
     let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(report["sha256"], sha256.as_str());

@@ -166,7 +166,7 @@ pub enum Fact<'a> {
     },
     /// A report was made.
     ReportMade {
-        /// SHA-256 of its `report.json`, or of the encrypted report, hex.
+        /// SHA-256 of its signed envelope, as encrypted where it is, hex.
         sha256: &'a str,
         /// SHA-256 of the datasets that it is made of, hex.
         datasets: &'a [String],

@@ -67,7 +67,8 @@ pub(super) fn write(
     Ok(for_all)
 }
 
-/// Writes all files but the receipt, and notes them; gives the content of the one that holds the whole report.
+/// Writes all files but the receipt; gives the content of the one that holds the whole report, and notes its SHA-256: that of the
+/// figures alone could be found again by trying, by who knows most of them.
 fn write_report(
     workload: &Workload,
     report: &Report,
@@ -76,25 +77,24 @@ fn write_report(
     folder: &Path,
 ) -> Result<Vec<u8>> {
     let json = report.to_json_pretty();
-    let (envelope, noted) = match readers.files() {
+    let envelope = match readers.files() {
         FileSet::Clear => {
             let html = report_html::render(report);
             let signed = sign(workload, report, &json, Some(&html), lists, readers)?;
             output::write(&folder.join(REPORT_JSON), json.as_bytes())?;
             output::write(&folder.join(REPORT_HTML), html.as_bytes())?;
             output::write(&folder.join(REPORT_DSSE), &signed)?;
-            (signed, sha256(json.as_bytes()))
+            signed
         }
         FileSet::Encrypted => {
             let signed = sign(workload, report, &json, None, lists, readers)?;
             let bytes = encrypted::encrypt(&signed, &readers.encrypted_to).map_err(ReadersError::from)?;
             output::write(&folder.join(REPORT_AGE), &bytes)?;
-            let noted = sha256(&bytes);
-            (bytes, noted)
+            bytes
         }
     };
     let datasets: Vec<_> = report.provenance.datasets.iter().map(|dataset| dataset.sha256.clone()).collect();
-    workload.note(&Fact::ReportMade { sha256: &noted, datasets: &datasets })?;
+    workload.note(&Fact::ReportMade { sha256: &sha256(&envelope), datasets: &datasets })?;
     Ok(envelope)
 }
 
