@@ -257,6 +257,30 @@ fn noisy_figures_are_paid_for_once_and_only_while_the_budget_lasts() {
     check(&world).refused(6, "has 0.2 of its epsilon budget of 1 left");
 }
 
+#[test]
+fn with_a_guard_the_same_identifiers_are_reported_in_the_same_company_only() {
+    let lists = [("acme", customers(0..20)), ("globex", customers(10..30)), ("initech", customers(13..40))];
+    let world = World::enrolled(&lists.each_ref().map(|(holder, csv)| (*holder, csv.as_str())));
+    let path = world.path("workload/space.yaml");
+    let yaml = fs::read_to_string(&path).unwrap();
+    let run = |holders: &str| {
+        world.run("workload", &["run", "CHECK_COMMON_CUSTOMERS", "--key", "party.key", "--holders", holders])
+    };
+    fs::write(&path, format!("{yaml}  differencing_guard: 5\n")).unwrap();
+    run("acme,globex,initech").done();
+    // 10 in common, 7 of them with initech too: 3 would be at these two alone.
+    let refused = run("acme,globex").refused(6, "together with other holders than now: differencing_guard");
+    assert!(refused.err.contains("--holders with the same holders as before"), "{}", refused.err);
+    run("globex,initech").refused(6, "together with other holders than now");
+    run("acme,globex,initech").done();
+    assert_eq!(reports(&world), 2);
+    // Other identifiers at the one are not enough: the other's were reported with it as well.
+    world.protect("globex", &customers(50..70)).done();
+    run("acme,globex").refused(6, "dataset 'customers' of 'acme'");
+    world.protect("acme", &customers(60..80)).done();
+    run("acme,globex").done();
+}
+
 /// Acme and Globex with three users, each with a place of its own: `insights` may see everything, `office` pairs as well, and `press`
 /// only what is common to all.
 fn three_users() -> World {

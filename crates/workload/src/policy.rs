@@ -75,6 +75,22 @@ pub enum PolicyError {
         /// Who set it: `space`, or a participant.
         set_by: String,
     },
+    /// The very identifiers were reported with this partner before, and fewer, more or other holders took part.
+    #[error(
+        "dataset '{dataset}' of '{holder}' has identifiers of kind '{kind}' that were reported with '{partner}' before, together with other holders than now: differencing_guard, set by {set_by}"
+    )]
+    OtherCompany {
+        /// Whose dataset.
+        holder: ParticipantId,
+        /// Which.
+        dataset: DatasetId,
+        /// With whom it was reported.
+        partner: ParticipantId,
+        /// The kind.
+        kind: KindName,
+        /// Who set it: `space`, or a participant.
+        set_by: String,
+    },
     /// Two datasets were reported as often as a day allows.
     #[error(
         "the datasets of '{a}' and '{b}' were in {limit} different reports today: reports_per_pair_per_day, set by {set_by}"
@@ -118,6 +134,7 @@ impl PolicyError {
             | Self::TooLarge { set_by, .. }
             | Self::TooSimilar { set_by, .. }
             | Self::OtherRows { set_by, .. }
+            | Self::OtherCompany { set_by, .. }
             | Self::Exhausted { set_by, .. }
             | Self::EpsilonExhausted { set_by, .. } => set_by,
         }
@@ -130,7 +147,7 @@ impl PolicyError {
             Self::TooSmall { .. } => "policy-min-dataset-size",
             Self::TooLarge { .. } => "policy-max-dataset-size",
             Self::Exhausted { .. } => "policy-reports-per-pair-per-day",
-            Self::TooSimilar { .. } | Self::OtherRows { .. } => "policy-differencing-guard",
+            Self::TooSimilar { .. } | Self::OtherRows { .. } | Self::OtherCompany { .. } => "policy-differencing-guard",
             Self::EpsilonExhausted { .. } => "policy-epsilon",
         }
     }
@@ -147,6 +164,9 @@ impl PolicyError {
             }
             Self::TooSimilar { holder, .. } | Self::OtherRows { holder, .. } => format!(
                 "ask again when the data of '{holder}' has changed more; with the data reported before the answer is the former one"
+            ),
+            Self::OtherCompany { holder, partner, .. } => format!(
+                "--holders with the same holders as before; or ask again when the data of '{holder}' and '{partner}' have changed more"
             ),
             Self::EpsilonExhausted { holder, .. } => format!(
                 "--holders without '{holder}'; or all agree on a larger budget or a smaller epsilon; a question asked before is still answered"

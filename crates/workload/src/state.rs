@@ -53,6 +53,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("state/0006_lookups.sql"),
     include_str!("state/0007_policy.sql"),
     include_str!("state/0008_reported_rows.sql"),
+    include_str!("state/0009_reported_company.sql"),
 ];
 
 const NONCE_BYTES: usize = 12;

@@ -4,7 +4,7 @@
 //! before, and costs nothing: whoever asks learns nothing more. Every other question has to pass every rule. A rule about sizes
 //! concerns all that take part; one about a pair concerns its two holders; the space's own concern everybody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datafuse_core::{
     epsilon::Epsilon,
@@ -211,6 +211,7 @@ impl<'a> Question<'a> {
     fn differences(&self, workload: &Workload) -> Result<GuardNotes> {
         let store_key = workload.state().secrets(self.epoch)?.store_key;
         let by_rows = workload.space().analyses().look_at_rows();
+        let company = self.company();
         let mut notes = GuardNotes::default();
         for Asked { holder, dataset, kinds } in &self.asked {
             for (&kind, summary) in kinds {
@@ -224,6 +225,18 @@ impl<'a> Question<'a> {
                         kind: kind.clone(),
                         fused_set: summary.fused_set.clone(),
                     };
+                    let known = workload.state().reported_company(self.epoch, &set)?;
+                    if known.is_some_and(|known| known != company) {
+                        return Err(PolicyError::OtherCompany {
+                            holder: holder.id.clone(),
+                            dataset: dataset.dataset.clone(),
+                            partner: partner.id.clone(),
+                            kind: kind.clone(),
+                            set_by: guard.set_by_name(),
+                        }
+                        .into());
+                    }
+                    notes.companies.push((set.clone(), company.clone()));
                     if by_rows {
                         // Of the same identifiers the figures of other rows tell what was changed.
                         let rows = rows_of(dataset, summary);
@@ -264,6 +277,12 @@ impl<'a> Question<'a> {
             }
         }
         Ok(notes)
+    }
+
+    /// A digest of the names of all that take part.
+    fn company(&self) -> String {
+        let names: BTreeSet<_> = self.asked.iter().map(|asked| asked.holder.name.to_bytes()).collect();
+        hex::encode(names.iter().fold(Sha256::new(), |digest, name| digest.chain_update(name)).finalize())
     }
 
     /// The other holders, each once.

@@ -113,6 +113,8 @@ impl State {
             ("reported_set", "partner"),
             ("reported_rows", "holder"),
             ("reported_rows", "partner"),
+            ("reported_company", "holder"),
+            ("reported_company", "partner"),
         ] {
             transaction.execute(
                 &format!("UPDATE OR IGNORE {table} SET {column} = ?3 WHERE epoch = ?1 AND {column} = ?2"),
@@ -227,6 +229,8 @@ fn erase(transaction: &Transaction<'_>, epoch: Epoch, name: &[u8]) -> Result<()>
         ("reported_set", "partner"),
         ("reported_rows", "holder"),
         ("reported_rows", "partner"),
+        ("reported_company", "holder"),
+        ("reported_company", "partner"),
     ] {
         transaction
             .execute(&format!("DELETE FROM {table} WHERE epoch = ?1 AND {column} = ?2"), params![epoch.0, name])?;

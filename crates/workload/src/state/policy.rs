@@ -36,6 +36,8 @@ pub struct GuardNotes {
     pub sets: Vec<(ReportedSet, SetSketch)>,
     /// Where the report looks at rows: each set with the digest of its rows.
     pub rows: Vec<(ReportedSet, String)>,
+    /// Each set with the digest of the names of all holders that took part.
+    pub companies: Vec<(ReportedSet, String)>,
 }
 
 /// A question that was answered before.
@@ -96,9 +98,20 @@ impl State {
     /// # Errors
     /// [`Error::State`].
     pub fn reported_rows(&self, epoch: Epoch, reported: &ReportedSet) -> Result<Option<String>> {
+        self.of_reported("SELECT fused_rows FROM reported_rows", epoch, reported)
+    }
+
+    /// The digest of the company in which a set was reported with this partner; `None` where it was not.
+    ///
+    /// # Errors
+    /// [`Error::State`].
+    pub fn reported_company(&self, epoch: Epoch, reported: &ReportedSet) -> Result<Option<String>> {
+        self.of_reported("SELECT company FROM reported_company", epoch, reported)
+    }
+
+    fn of_reported(&self, select: &str, epoch: Epoch, reported: &ReportedSet) -> Result<Option<String>> {
         let found = self.db.query_row(
-            "SELECT fused_rows FROM reported_rows
-             WHERE epoch = ?1 AND holder = ?2 AND partner = ?3 AND kind = ?4 AND fused_set = ?5",
+            &format!("{select} WHERE epoch = ?1 AND holder = ?2 AND partner = ?3 AND kind = ?4 AND fused_set = ?5"),
             params![
                 epoch.0,
                 reported.holder.to_bytes(),
@@ -151,19 +164,26 @@ impl State {
                 params![epoch.0, set.holder.to_bytes(), set.partner.to_bytes(), set.kind.as_str(), set.fused_set],
             )?;
         }
-        for (set, fused_rows) in &guard.rows {
-            transaction.execute(
-                "INSERT INTO reported_rows (epoch, holder, partner, kind, fused_set, fused_rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT DO NOTHING",
-                params![
+        for (table, column, noted) in
+            [("reported_rows", "fused_rows", &guard.rows), ("reported_company", "company", &guard.companies)]
+        {
+            for (set, digest) in noted {
+                let of = params![
                     epoch.0,
                     set.holder.to_bytes(),
                     set.partner.to_bytes(),
                     set.kind.as_str(),
                     set.fused_set,
-                    fused_rows
-                ],
-            )?;
+                    digest
+                ];
+                transaction.execute(
+                    &format!(
+                        "INSERT INTO {table} (epoch, holder, partner, kind, fused_set, {column})
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING"
+                    ),
+                    of,
+                )?;
+            }
         }
         transaction.commit()?;
         Ok(Kept::Yes)

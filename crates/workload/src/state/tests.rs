@@ -596,7 +596,10 @@ fn reported_sets_are_known_by_holder_and_partner_and_open_with_the_next_key() {
     let [acme, globex, initech] = [(); 3].map(|()| keys().identity().public_name());
     let sets = [reported(&acme, &globex, "aa"), reported(&acme, &globex, "bb"), reported(&globex, &acme, "cc")];
     let rows = vec![(sets[0].0.clone(), "r1".to_owned())];
-    state.remember_answer(EPOCH, "q", &report("1-0"), &GuardNotes { sets: sets.to_vec(), rows }, &[]).unwrap();
+    let companies = vec![(sets[1].0.clone(), "c1".to_owned())];
+    state
+        .remember_answer(EPOCH, "q", &report("1-0"), &GuardNotes { sets: sets.to_vec(), rows, companies }, &[])
+        .unwrap();
     drop(state);
     let former = fixture.workload.token().state_key(&root());
     fixture.workload.rotate(&mut UnwrapErr(getrandom::SysRng));
@@ -615,10 +618,14 @@ fn reported_sets_are_known_by_holder_and_partner_and_open_with_the_next_key() {
     assert_eq!(rows_of(&state, &acme, &globex, "aa").as_deref(), Some("r1"));
     assert_eq!(rows_of(&state, &acme, &globex, "bb"), None);
     assert_eq!(rows_of(&state, &globex, &acme, "aa"), None);
+    let company_of =
+        |state: &State, holder, partner, set| state.reported_company(EPOCH, &reported(holder, partner, set).0).unwrap();
+    assert_eq!(company_of(&state, &acme, &globex, "bb").as_deref(), Some("c1"));
+    assert_eq!(company_of(&state, &acme, &globex, "aa"), None);
     // Who leaves takes along what it was reported with.
     state.revoke(EPOCH, &globex).unwrap();
     assert_eq!(former_sets(&state, &acme, &globex, "bb"), Some(0));
-    for table in ["reported_set", "reported_rows", "set_sketch"] {
+    for table in ["reported_set", "reported_rows", "reported_company", "set_sketch"] {
         let left: u64 = state.db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0, "{table}");
     }
