@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Result},
     id::{DatasetId, Epoch, KindName},
     keys::{Identity, KeyId, PartyKeys},
-    kind::Kind,
+    kind::{Kind, MAX_PROFILE_BYTES},
     lp::Lp,
     name::PublicName,
     root::Root,
@@ -24,7 +24,6 @@ use crate::{
 
 const VERSION: u64 = 1;
 const WHAT: &str = "dataset";
-const MAX_PROFILE_BYTES: usize = 1024;
 
 /// What a protected dataset says of itself, in clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,8 +284,8 @@ const WORKLOAD: &str = "workload";
 const HOLDER: &str = "holder";
 
 fn signed_bytes(header: &DatasetHeader, to_workload: &Sealed, to_holder: &Sealed) -> Vec<u8> {
-    let lp = Lp::default().field(&header.info(WORKLOAD)).field(&to_workload.enc).field(&to_workload.ciphertext);
-    lp.field(&header.info(HOLDER)).field(&to_holder.enc).field(&to_holder.ciphertext).into_bytes()
+    let to = |receiver, sealed: &Sealed| sealed.signed_with(&header.info(receiver));
+    [to(WORKLOAD, to_workload), to(HOLDER, to_holder)].concat()
 }
 
 #[derive(Encode, Decode)]

@@ -7,6 +7,9 @@ use crate::{
     normalize::{InvalidReason, Normalization, NormalizedIdentifier, Profile},
 };
 
+/// The longest text that names the profiles of a kind: those of several columns.
+pub(crate) const MAX_PROFILE_BYTES: usize = 1024;
+
 /// One column of an identifier kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {

@@ -129,7 +129,7 @@ impl ListEnvelope {
         let payload = Zeroizing::new(cbor::encode(&KeyForm { version: VERSION, file_key: *file_key }));
         let info = header.info();
         let sealed = seal(WHAT, header.holder.receive_key(), &info, &payload, rng)?;
-        let signature = workload.sign(&signed_bytes(&info, &sealed));
+        let signature = workload.sign(&sealed.signed_with(&info));
         Ok(Self { header, sealed, signature })
     }
 
@@ -149,7 +149,7 @@ impl ListEnvelope {
             let found = self.header.workload.fingerprint();
             return Err(Error::Mismatch { what: WHAT, field: "workload", expected, found });
         }
-        self.header.workload.verify(WHAT, &signed_bytes(&self.header.info(), &self.sealed), &self.signature)
+        self.header.workload.verify(WHAT, &self.sealed.signed_with(&self.header.info()), &self.signature)
     }
 
     /// Opens the file's key as the holder, under the name that it has or one that it had. Verify first.
@@ -216,10 +216,6 @@ impl ListEnvelope {
         };
         Ok(Self { header, sealed: Sealed { enc: form.enc, ciphertext: form.ciphertext }, signature: form.signature })
     }
-}
-
-fn signed_bytes(info: &[u8], sealed: &Sealed) -> Vec<u8> {
-    Lp::default().field(info).field(&sealed.enc).field(&sealed.ciphertext).into_bytes()
 }
 
 #[derive(Encode, Decode)]
@@ -317,7 +313,7 @@ mod tests {
         // The workload itself could put another holder's name to a sealed part: it does not open under that.
         let mut moved = envelope();
         moved.header.join = Join::Difference;
-        moved.signature = test_keys(1).identity().sign(&signed_bytes(&moved.header.info(), &moved.sealed));
+        moved.signature = test_keys(1).identity().sign(&moved.sealed.signed_with(&moved.header.info()));
         moved.verify(&names).unwrap();
         assert!(matches!(moved.open(&test_keys(2)), Err(Error::Unopenable { .. })));
     }

@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Result},
     id::{Epoch, KindName},
     keys::{Identity, KeyId},
+    kind::MAX_PROFILE_BYTES,
     lp::Lp,
     name::PublicName,
     root::Root,
@@ -32,7 +33,6 @@ pub use bare::{Asked, BareHeader, BareToken};
 const VERSION: u64 = 1;
 const REQUEST: &str = "look-up";
 const ANSWER: &str = "answer";
-const MAX_PROFILE_BYTES: usize = 1024;
 
 /// What is sealed beside tokens: three heads of CBOR in at least four bytes, and the tag.
 const SEALED_BEYOND_TOKENS: usize = 4 + 16;
@@ -162,7 +162,7 @@ impl LookupRequest {
         let payload = zeroize::Zeroizing::new(cbor::encode(&TokensForm { version: VERSION, tokens }));
         let info = header.info();
         let sealed = seal(REQUEST, message_key, &info, &payload, rng)?;
-        let signature = identity.sign(&signed_bytes(&info, &sealed));
+        let signature = identity.sign(&sealed.signed_with(&info));
         Ok(Self { header, sealed, signature })
     }
 
@@ -183,7 +183,7 @@ impl LookupRequest {
     /// # Errors
     /// [`Error::BadSignature`].
     pub fn verify(&self) -> Result<()> {
-        self.header.asker.verify(REQUEST, &signed_bytes(&self.header.info(), &self.sealed), &self.signature)
+        self.header.asker.verify(REQUEST, &self.sealed.signed_with(&self.header.info()), &self.signature)
     }
 
     /// Verifies the signature, then opens the tokens, in the order of the asker. Whether they are group elements shows when they are
@@ -455,7 +455,7 @@ impl LookupAnswer {
         let payload = zeroize::Zeroizing::new(cbor::encode(&reply.form()));
         let info = header.info();
         let sealed = seal(ANSWER, header.asker.receive_key(), &info, &payload, rng)?;
-        let signature = identity.sign(&signed_bytes(&info, &sealed));
+        let signature = identity.sign(&sealed.signed_with(&info));
         Ok(Self { header, sealed, signature })
     }
 
@@ -482,7 +482,7 @@ impl LookupAnswer {
             let found = header.workload.fingerprint();
             return Err(Error::Mismatch { what: ANSWER, field: "workload", expected, found });
         }
-        header.workload.verify(ANSWER, &signed_bytes(&header.info(), &self.sealed), &self.signature)
+        header.workload.verify(ANSWER, &self.sealed.signed_with(&header.info()), &self.signature)
     }
 
     /// Opens an answer that was [verified](Self::verify) as its asker.
@@ -566,10 +566,6 @@ fn same<T: PartialEq>(
 
 fn check_count(tokens: usize) -> Result<()> {
     if (1..=MAX_TOKENS).contains(&tokens) { Ok(()) } else { Err(Error::Malformed { what: REQUEST }) }
-}
-
-fn signed_bytes(info: &[u8], sealed: &Sealed) -> Vec<u8> {
-    Lp::default().field(info).field(&sealed.enc).field(&sealed.ciphertext).into_bytes()
 }
 
 #[derive(Encode, Decode)]

@@ -150,7 +150,7 @@ impl Message {
         assert_eq!(header.sender, identity.public_name(), "a party signs its own messages");
         let info = header.info();
         let sealed = seal(WHAT, receive_key, &info, payload, rng)?;
-        let signature = identity.sign(&signed_bytes(&info, &sealed));
+        let signature = identity.sign(&sealed.signed_with(&info));
         Ok(Self { header, sealed, signature })
     }
 
@@ -165,7 +165,7 @@ impl Message {
     /// # Errors
     /// [`Error::BadSignature`].
     pub fn verify(&self) -> Result<()> {
-        self.header.sender.verify(WHAT, &signed_bytes(&self.header.info(), &self.sealed), &self.signature)
+        self.header.sender.verify(WHAT, &self.sealed.signed_with(&self.header.info()), &self.signature)
     }
 
     /// Verifies the sender's signature, then opens the payload.
@@ -216,10 +216,6 @@ impl Message {
         };
         Ok(Self { header, sealed: Sealed { enc: form.enc, ciphertext: form.ciphertext }, signature: form.signature })
     }
-}
-
-fn signed_bytes(info: &[u8], sealed: &Sealed) -> Vec<u8> {
-    Lp::default().field(info).field(&sealed.enc).field(&sealed.ciphertext).into_bytes()
 }
 
 #[derive(Encode, Decode)]

@@ -10,7 +10,10 @@ use hpke::{
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    lp::Lp,
+};
 
 type Kem = X25519HkdfSha256;
 
@@ -72,6 +75,13 @@ impl ReceiveKey {
 pub(crate) struct Sealed {
     pub(crate) enc: [u8; 32],
     pub(crate) ciphertext: Vec<u8>,
+}
+
+impl Sealed {
+    /// What its sender signs: all of it, and what it is bound to.
+    pub(crate) fn signed_with(&self, info: &[u8]) -> Vec<u8> {
+        Lp::default().field(info).field(&self.enc).field(&self.ciphertext).into_bytes()
+    }
 }
 
 /// Seals a plaintext to a receiver's public key, bound to `info`.

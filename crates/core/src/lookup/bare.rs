@@ -8,12 +8,13 @@ use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 
-use super::{LookupRequest, MAX_PROFILE_BYTES, RequestId, VERSION, same};
+use super::{LookupRequest, RequestId, VERSION, same};
 use crate::{
     cbor,
     error::{Error, Result},
     id::{Epoch, KindName},
     keys::KeyId,
+    kind::MAX_PROFILE_BYTES,
     lp::Lp,
     name::PublicName,
     root::Root,
