@@ -16,7 +16,7 @@ mod folder;
 mod settings;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     path::{Path, PathBuf},
 };
 
@@ -100,28 +100,37 @@ impl<'a> Parcel<'a> {
     }
 }
 
-/// Delivers the report of an event to every place that the agreement names: to a user who has a report of its own that one.
+/// Delivers the report of an event to every place that the agreement names: to a user who has a report of its own, in one of the
+/// folders of `own`, that one.
 ///
 /// # Errors
 /// [`Error::Delivery`] where a place failed, after all were tried: one that may pass, where there is one, else one for good.
-pub(crate) fn deliver(workload: &mut Workload, event: &Event, folder: &Path) -> Result<Vec<Delivered>> {
+pub(crate) fn deliver(
+    workload: &mut Workload,
+    event: &Event,
+    folder: &Path,
+    own: &[(ParticipantId, PathBuf)],
+) -> Result<Vec<Delivered>> {
     let places: Vec<(ParticipantId, DeliverPlace)> =
         workload.space().deliver_places().map(|(user, place)| (user.clone(), place)).collect();
     if places.is_empty() {
         return Ok(Vec::new());
     }
-    let failed = |source| Error::Output { action: "read", path: folder.to_owned(), source };
-    let own: BTreeMap<_, _> = report_folder::own_folders(folder).map_err(failed)?.into_iter().collect();
     let (mut delivered, mut failure) = (Vec::new(), None::<DeliveryError>);
+    let mut parcels = BTreeMap::new();
     for (user, place) in places {
         let shown = place.to_string();
         if workload.state().is_delivered(&event.id, &user, &shown)? {
             delivered.push(Delivered { user, place: shown, arrival: Arrival::NotedBefore });
             continue;
         }
-        let parcel = Parcel::read(workload, event, own.get(&user).map_or(folder, PathBuf::as_path))?;
+        let lies_in = own.iter().find(|(of, _)| *of == user).map_or(folder, |(_, own)| own.as_path());
+        let parcel = match parcels.entry(lies_in) {
+            Entry::Occupied(read) => read.into_mut(),
+            Entry::Vacant(place) => place.insert(Parcel::read(workload, event, lies_in)?),
+        };
         let sha256 = hex::encode(Sha256::digest(parcel.envelope()));
-        match to_place(workload, &parcel, &user, &place) {
+        match to_place(workload, parcel, &user, &place) {
             Ok(arrival) => {
                 workload.state_mut().note_delivered(&event.id, &user, &shown, jiff::Timestamp::now())?;
                 workload.note(&Fact::Delivered { to: &user, sha256: &sha256, ok: true })?;

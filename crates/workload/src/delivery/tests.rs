@@ -117,7 +117,7 @@ impl World {
     /// Delivers as a process that was started for it would.
     fn deliver(&self) -> Result<Vec<Arrival>> {
         let event = Event::new(EVENT.parse().unwrap(), "CHECK_COMMON_CUSTOMERS", Map::new(), None).unwrap();
-        let delivered = deliver(&mut self.workload(), &event, &self.outputs())?;
+        let delivered = deliver(&mut self.workload(), &event, &self.outputs(), &[])?;
         Ok(delivered.into_iter().map(|delivered| delivered.arrival).collect())
     }
 

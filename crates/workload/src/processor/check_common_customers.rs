@@ -59,20 +59,23 @@ pub(super) fn check(
     if !whole {
         return Err(Error::OutputInTheWay { path: folder });
     }
-    let earlier = is_there.then(|| own_reports(workload, event, &readers, &folder)).transpose()?;
-    match (found, earlier) {
+    let own = own_folders(workload, &folder);
+    if is_there {
+        check_own_reports(workload, event, &readers, &folder, &own)?;
+    }
+    match found {
         // The report of an earlier run of the same event, which a crash kept from being delivered or acknowledged.
-        (Found::Report { report, .. }, Some(own)) => {
-            let delivered = delivery::deliver(workload, event, &folder)?;
+        Found::Report { report, .. } => {
+            let delivered = delivery::deliver(workload, event, &folder, &own)?;
             return Ok(Outcome::Reported { folder, report, fused: Fused::default(), own, delivered });
         }
-        (Found::Encrypted(_), Some(own)) => {
-            let delivered = delivery::deliver(workload, event, &folder)?;
+        Found::Encrypted(_) => {
+            let delivered = delivery::deliver(workload, event, &folder, &own)?;
             let recipients = readers.users;
             return Ok(Outcome::Encrypted { folder, recipients, fused: Fused::default(), own, delivered });
         }
-        (Found::Nothing, _) => {}
-        _ => return Err(Error::OutputInTheWay { path: folder }),
+        Found::Nothing => {}
+        Found::Other => return Err(Error::OutputInTheWay { path: folder }),
     }
     // An output that cannot be written should not cost hours first.
     let part = output::prepare(&workload.layout().outputs, &event.id)?;
@@ -85,35 +88,39 @@ pub(super) fn check(
     let (report, fused) = made?;
     output::publish(&part, &folder)?;
     step::at(Step::ReportPublished);
-    let own = own_reports(workload, event, &readers, &folder)?;
-    let delivered = delivery::deliver(workload, event, &folder)?;
+    let delivered = delivery::deliver(workload, event, &folder, &own)?;
     Ok(match readers.files() {
         FileSet::Clear => Outcome::Reported { folder, report: Box::new(report), fused, own, delivered },
         FileSet::Encrypted => Outcome::Encrypted { folder, recipients: readers.users, fused, own, delivered },
     })
 }
 
-/// The reports of single users that lie below that of an event: of exactly the users who may see more than all, each whole and made for
-/// that user alone.
-fn own_reports(
+/// The users who may see more than all, with the folders of their reports.
+fn own_folders(workload: &Workload, folder: &Path) -> Vec<(ParticipantId, PathBuf)> {
+    let users = workload.space().users_with_own_outputs().into_iter();
+    users.map(|user| (user.clone(), report_folder::own_folder(folder, user))).collect()
+}
+
+/// Looks at the reports of single users that lie below that of an event: these and no others, each whole and made for that user alone.
+fn check_own_reports(
     workload: &Workload,
     event: &Event,
     readers: &Readers,
     folder: &Path,
-) -> Result<Vec<(ParticipantId, PathBuf)>> {
+    own: &[(ParticipantId, PathBuf)],
+) -> Result<()> {
     let failed = |source| output::failed("read", folder, source);
-    let own = report_folder::own_folders(folder).map_err(failed)?;
-    if !own.iter().map(|(user, _)| user).eq(workload.space().users_with_own_outputs()) {
+    if report_folder::own_folders(folder).map_err(failed)? != own {
         return Err(Error::OutputInTheWay { path: folder.to_owned() });
     }
-    for (user, path) in &own {
+    for (user, path) in own {
         let found = report_folder::find(path, &event.id, workload.root(), &workload.signers()).map_err(failed)?;
         if found.users() != [user.clone()] {
             return Err(Error::OutputInTheWay { path: path.clone() });
         }
         readers::check_found(&found, &readers::only(readers, user), path)?;
     }
-    Ok(own)
+    Ok(())
 }
 
 /// Makes the report, and writes its files into a folder; gives what every data user may see of it.
