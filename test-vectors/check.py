@@ -50,6 +50,21 @@ from plain import (
 FOLDER = Path(__file__).parent
 
 
+PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+EVENT = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+def check_plain(*names):
+    if not all(map(PLAIN_NAME.fullmatch, names)):
+        raise Refused("invalid id")
+
+
+def check_kinds(*names):
+    check_plain(*names)
+    if "datafuse-canary" in names:
+        raise Refused("invalid id")
+
+
 def same(what, found, expected):
     if found != expected:
         raise AssertionError(f"{what}: found {found!r}, the file has {expected!r}")
@@ -286,7 +301,6 @@ def refuse_message(v):
 REQUEST = (32, int, 16, 65, 65, str, str, 16, int, int, 32, bytes, 64)
 ANSWER = (32, int, 16, 32, 65, 65, int, 32, bytes, 64)
 BARE = (32, int, 16, 65, str, str, 16, 32)
-KIND = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?")
 
 
 def request_info(root, epoch, request, asker, workload, kind, profile, key_id, serial, at):
@@ -302,8 +316,7 @@ def read_request(data):
     *header, enc, ciphertext, signature = cbor(data, REQUEST)
     check_name(header[3])
     check_name(header[4])
-    if not KIND.fullmatch(header[5]):
-        raise Refused("invalid id")
+    check_kinds(header[5])
     return header, enc, ciphertext, signature
 
 
@@ -334,8 +347,7 @@ def check_request(v):
 def read_bare(data):
     header = cbor(data, BARE)
     check_name(header[3])
-    if not KIND.fullmatch(header[4]):
-        raise Refused("invalid id")
+    check_kinds(header[4])
     return header
 
 
@@ -495,7 +507,6 @@ def refuse_audit_head(v):
 
 
 DATASET = (32, int, 65, str, int, [(str, str)], 16, 32, bytes, 32, bytes, 64)
-PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def dataset_info(opener, root, epoch, holder, dataset, version, kinds, key_id):
@@ -509,8 +520,8 @@ def read_envelope(data):
     _, _, holder, dataset, _, kinds, _ = header
     check_name(holder)
     names = [name for name, _ in kinds]
-    if not all(PLAIN_NAME.fullmatch(name) for name in (dataset, *names)) or "datafuse-canary" in names:
-        raise Refused("invalid id")
+    check_plain(dataset)
+    check_kinds(*names)
     profiles = all(re.fullmatch(r"[a-z0-9+-]{0,1024}", profile) for _, profile in kinds)
     if names != sorted(set(names)) or not profiles:
         raise Refused("malformed")
@@ -559,6 +570,51 @@ def refuse_dataset(v):
     infos = [dataset_info(opener, *header) for opener in (b"workload", b"holder")]
     verify(holder, lp(infos[0], *to_workload, infos[1], *to_holder), signature)
     hpke_open(unhex(v["dataset_secret"]), to_workload[0], infos[0], to_workload[1])
+
+
+LIST = (32, int, str, 65, 65, str, str, [str], 32, bytes, 64)
+
+
+def list_info(root, epoch, event, workload, holder, join, kind, others):
+    texts = join.encode(), kind.encode(), lp(*map(str.encode, others))
+    return lp(b"datafuse/v1/list", root, u64(epoch), event.encode(), workload, holder, *texts)
+
+
+def open_list(data, keys, expected_root, expected_workload):
+    *header, enc, ciphertext, signature = cbor(data, LIST)
+    root, _, event, workload, holder, join, kind, others = header
+    if join not in ("inner", "left", "difference") or not others or others != sorted(set(others)):
+        raise Refused("malformed" if all(map(PLAIN_NAME.fullmatch, others)) else "invalid id")
+    check_plain(*others)
+    check_kinds(kind)
+    check_name(workload)
+    check_name(holder)
+    if not EVENT.fullmatch(event):
+        raise Refused("invalid id")
+    pairs = {"root": (root, expected_root), "workload": (workload, expected_workload), "holder": (holder, keys["name"])}
+    for field, (found, wanted) in pairs.items():
+        if found != wanted:
+            raise Refused(f"mismatch of {field}")
+    info = list_info(*header)
+    verify(workload, lp(info, enc, ciphertext), signature)
+    return header, hpke_open(keys["receive"], enc, info, ciphertext)
+
+
+def check_list(v):
+    workload, holder = keys_of(unhex(v["workload_keys"])), keys_of(unhex(v["holder_keys"]))
+    header = [unhex(v["root"]), v["epoch"], v["event"], workload["name"], holder["name"], v["join"], v["kind"], v["with"]]
+    info, payload = list_info(*header), cbor_bytes([1, unhex(v["file_key"])])
+    same("info", info.hex(), v["info"])
+    same("payload", payload.hex(), v["payload"])
+    same("what opens", open_list(unhex(v["bytes"]), holder, header[0], workload["name"]), (header, payload))
+    enc, ciphertext = hpke_seal(unhex(v["ephemeral_ikm"]), x25519_public(holder["receive"]), info, payload)
+    signature = sign(workload, lp(info, enc, ciphertext))
+    same("bytes", cbor_bytes([1, *header, enc, ciphertext, signature]).hex(), v["bytes"])
+
+
+def refuse_list(v):
+    keys = keys_of(unhex(v["holder_keys"]))
+    open_list(unhex(v["bytes"]), keys, unhex(v["root"]), parse_name(v["workload"]))
 
 
 def pae(payload_type, payload):
@@ -636,6 +692,7 @@ GOOD = {
     "audit_line_v1": check_audit_line,
     "audit_head_v1": check_audit_head,
     "dataset_v1": check_dataset,
+    "list_v1": check_list,
     "dsse_v1": check_dsse,
 }
 BAD = {
@@ -657,6 +714,7 @@ BAD = {
     "audit_head_v1_bad": refuse_audit_head,
     "dataset_v1_bad_header": refuse_dataset,
     "dataset_v1_bad_bytes": refuse_dataset,
+    "list_v1_bad": refuse_list,
     "dsse_v1_bad": refuse_dsse,
 }
 

@@ -12,7 +12,7 @@ use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use rand_core::{TryCryptoRng, TryRng};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-use super::protocol::{Error, keys::PartyKeys};
+use super::protocol::{Error, keys::PartyKeys, name::PublicName};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -111,6 +111,11 @@ pub(crate) fn refusal<T>(result: Result<T, Error>) -> String {
 /// The keys of a made-up party: the same seed, the same keys.
 pub(crate) fn party(seed: u64) -> PartyKeys {
     PartyKeys::generate(&mut ChaCha20Rng::seed_from_u64(seed))
+}
+
+/// The name of that party.
+pub(crate) fn name(seed: u64) -> PublicName {
+    party(seed).identity().public_name()
 }
 
 /// Fixed bytes that look random: the same label, the same bytes.

@@ -8,17 +8,17 @@ use datafuse_core::{
         AnswerHeader, BareHeader, BareToken, Found, LookupAnswer, LookupRequest, RefusedLookup, Reply, RequestHeader,
         RequestId, request_digest,
     },
-    lp::Lp,
     name::PublicName,
     root::Root,
     seal::ReceiveKey,
     token::Token,
 };
-use ed25519_dalek::{Signer, SigningKey};
-use minicbor::data::Type;
 use serde::{Deserialize, Serialize};
 
-use super::harness::{Cbor, Given, Hex, bytes, check, party, refusal};
+use super::{
+    form::{Form, bad_forms},
+    harness::{Cbor, Given, Hex, bytes, check, name, party, refusal},
+};
 
 const ASKER: u64 = 2;
 const WORKLOAD: u64 = 3;
@@ -26,10 +26,6 @@ const OTHER: u64 = 4;
 
 const REQUEST: &str = "datafuse/v1/lookup-request";
 const ANSWER: &str = "datafuse/v1/lookup-answer";
-
-fn name(seed: u64) -> PublicName {
-    party(seed).identity().public_name()
-}
 
 fn keys(seed: u64) -> Hex {
     party(seed).encode().as_slice().into()
@@ -251,88 +247,6 @@ impl Bare {
         assert_eq!((read.header(), Hex::from(read.token().as_bytes())), (&header, self.token.clone()));
         self
     }
-}
-
-/// The elements of an encoding, each as it stands there, to be changed by hand.
-#[derive(Clone)]
-struct Form {
-    label: &'static str,
-    elements: Vec<Vec<u8>>,
-}
-
-impl Form {
-    fn of(label: &'static str, encoded: &Hex) -> Self {
-        let mut cbor = minicbor::Decoder::new(&encoded.0);
-        let length = cbor.array().unwrap().unwrap();
-        let mut element = || {
-            let start = cbor.position();
-            cbor.skip().unwrap();
-            encoded.0[start..cbor.position()].to_vec()
-        };
-        Self { label, elements: (0..length).map(|_| element()).collect() }
-    }
-
-    fn bytes(&self, from_the_end: usize) -> Vec<u8> {
-        minicbor::Decoder::new(&self.elements[self.elements.len() - from_the_end]).bytes().unwrap().to_vec()
-    }
-
-    /// Everything in clear but the version, in the order in which it stands.
-    fn info(&self) -> Vec<u8> {
-        let clear = &self.elements[1..self.elements.len() - 3];
-        let lp = clear.iter().fold(Lp::labelled(self.label), |lp, element| {
-            let mut cbor = minicbor::Decoder::new(element);
-            match cbor.datatype().unwrap() {
-                Type::Bytes => lp.field(cbor.bytes().unwrap()),
-                Type::String => lp.field(cbor.str().unwrap().as_bytes()),
-                _ => lp.integer(cbor.u64().unwrap()),
-            }
-        });
-        lp.into_bytes()
-    }
-
-    /// Signs anew, as a party that cannot open what it signs.
-    fn signed_by(mut self, seed: u64) -> Self {
-        // The signing secret follows three bytes of heads and the version.
-        let sign = SigningKey::from_bytes(party(seed).encode()[4..36].try_into().unwrap());
-        let signed = Lp::default().field(&self.info()).field(&self.bytes(3)).field(&self.bytes(2)).into_bytes();
-        *self.elements.last_mut().unwrap() = Cbor::default().bytes(sign.sign(&signed).to_bytes()).end().0;
-        self
-    }
-
-    fn with(mut self, at: usize, element: Cbor) -> Self {
-        self.elements[at] = element.end().0;
-        self
-    }
-
-    fn encode(&self) -> Hex {
-        self.elements.iter().fold(Cbor::default().array(self.elements.len()), |cbor, element| cbor.raw(element)).end()
-    }
-}
-
-/// Every field in clear changed, once as somebody on the way would and once signed anew; and damaged bytes.
-fn bad_forms(form: &Form, signer: u64, fields: &[(&str, usize, Cbor)]) -> Vec<(String, Hex)> {
-    let mut bad = Vec::new();
-    for (field, at, element) in fields {
-        let changed = form.clone().with(*at, element.clone());
-        assert_ne!(changed.info(), form.info(), "{field}");
-        bad.push((format!("{field} changed after signing"), changed.encode()));
-        let resigned = changed.signed_by(signer).encode();
-        bad.push((format!("{field} changed after sealing, and signed anew"), resigned));
-    }
-    let last = form.elements.len() - 1;
-    let mut ciphertext = form.bytes(2);
-    ciphertext[0] ^= 1;
-    let ciphertext = Cbor::default().bytes(ciphertext);
-    bad.push(("a changed ciphertext".to_owned(), form.clone().with(last - 1, ciphertext.clone()).encode()));
-    let signed = form.clone().with(last - 1, ciphertext).signed_by(signer).encode();
-    bad.push(("a changed ciphertext, signed".to_owned(), signed));
-    bad.push(("a signature of zeros".to_owned(), form.clone().with(last, Cbor::default().bytes([0; 64])).encode()));
-    bad.push(("version 2".to_owned(), form.clone().with(0, Cbor::default().uint(2)).encode()));
-    let whole = form.encode().0;
-    bad.push(("the last byte missing".to_owned(), whole[..whole.len() - 1].into()));
-    bad.push(("a byte left over".to_owned(), [whole.as_slice(), &[0]].concat().into()));
-    bad.push(("empty".to_owned(), Hex::default()));
-    bad
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

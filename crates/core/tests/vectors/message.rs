@@ -13,7 +13,7 @@ use datafuse_core::{
 use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 
-use super::harness::{Cbor, Given, Hex, bytes, check, party, refusal};
+use super::harness::{Cbor, Given, Hex, bytes, check, name, party, refusal};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,10 +39,6 @@ const SENDER: u64 = 1;
 const HOLDER: u64 = 2;
 const WORKLOAD: u64 = 3;
 const OTHER: u64 = 4;
-
-fn name(seed: u64) -> PublicName {
-    party(seed).identity().public_name()
-}
 
 impl Vector {
     fn share(note: &str) -> Self {
