@@ -51,19 +51,19 @@ fi
 
 # The versions that the tests were written with; another line here installs them anew.
 moto='moto[server]==5.2.5' azurite='azurite@3.35.0' duckdb='duckdb==2.0.1' pyarrow='pyarrow==26.0.1'
-manifests='kubernetes-validate==1.37.0'
+manifests='kubernetes-validate==1.37.0' vectors='cryptography==50.0.2'
 tools=target/emulators
-if [[ $(cat "$tools/installed" 2>/dev/null) != "$moto $azurite $duckdb $pyarrow $manifests" ]]; then
-  say "installing $moto, $azurite, $duckdb, $pyarrow and $manifests in $tools"
+if [[ $(cat "$tools/installed" 2>/dev/null) != "$moto $azurite $duckdb $pyarrow $manifests $vectors" ]]; then
+  say "installing $moto, $azurite, $duckdb, $pyarrow, $manifests and $vectors in $tools"
   rm -rf "$tools"
   mkdir -p "$tools"
-  if ! { python3 -m venv "$tools/python" && "$tools/python/bin/python" -m pip install --quiet "$moto" "$duckdb" "$pyarrow" "$manifests" &&
+  if ! { python3 -m venv "$tools/python" && "$tools/python/bin/python" -m pip install --quiet "$moto" "$duckdb" "$pyarrow" "$manifests" "$vectors" &&
     npm install --prefix "$tools" --no-audit --no-fund --ignore-scripts --silent "$azurite"; }; then
-    echo "Error: the emulators of object stores, DuckDB, pyarrow and the manifests' schema cannot be installed." >&2
+    echo "Error: the emulators of object stores, DuckDB, pyarrow and what the checks in Python need cannot be installed." >&2
     echo "Try: see that pip and npm reach their registries, then run $0 again" >&2
     exit 1
   fi
-  echo "$moto $azurite $duckdb $pyarrow $manifests" >"$tools/installed"
+  echo "$moto $azurite $duckdb $pyarrow $manifests $vectors" >"$tools/installed"
 fi
 with_emulators=("$tools/python/bin/python" tests/emulators.py env DATAFUSE_TEST_EMULATORS=required DATAFUSE_TEST_BROWSER=required)
 
@@ -79,6 +79,9 @@ if [[ $(cat "$drivers/installed" 2>/dev/null) != "$playwright $axe" ]]; then
   fi
   echo "$playwright $axe" >"$drivers/installed"
 fi
+
+say "test vectors, computed by other code"
+"$tools/python/bin/python" test-vectors/check.py
 
 say "manifests for Kubernetes"
 "$tools/python/bin/kubernetes-validate" --strict --no-warn deploy/kubernetes/{namespace,statefulset,service,networkpolicy}.yaml
