@@ -372,9 +372,9 @@ pub(crate) async fn the_figures_tell_how_each_stream_stands(place: &dyn Place) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    idles(Duration::from_millis(300)).await;
+    idles(SOON).await;
     worker.heartbeat(&delivery).await.unwrap();
-    assert!(worker.stats().await.unwrap().total().oldest_pending.unwrap() < Duration::from_millis(300));
+    assert!(worker.stats().await.unwrap().total().oldest_pending.unwrap() < SOON);
     worker.acknowledge(&delivery).await.unwrap();
     let total = worker.stats().await.unwrap().total();
     assert_eq!((total.waiting, total.pending, total.dead_letters, total.trimmed), (2, 0, 1, 0));
